@@ -1,0 +1,233 @@
+use core::fmt;
+
+use bytes::{BufMut, Bytes};
+
+use crate::{CodecConfig, DecodeError, DecodeErrorKind, EncodeError, MessageId, OpCode};
+
+/// One frame, its payload borrowed from where it was read.
+///
+/// Says nothing yet of who may send it or what the payload must be: for that there are
+/// [`ClientMessage`](crate::ClientMessage) and [`ServerMessage`](crate::ServerMessage).
+/// `Debug` doesn't show the payload of a Ready, which is a secret.
+#[derive(Clone, Copy, PartialEq, Eq)]
+pub struct FrameRef<'a> {
+    payload: &'a [u8],
+    id: MessageId,
+    opcode: OpCode,
+}
+
+impl<'a> FrameRef<'a> {
+    /// The one-byte frame that means nothing (B2).
+    pub const NOOP: FrameRef<'static> =
+        FrameRef { payload: &[], id: MessageId(0), opcode: OpCode::Noop };
+
+    /// A frame of these parts; a Noop has neither id nor payload, whatever is given (B2).
+    #[inline]
+    pub const fn new(opcode: OpCode, id: MessageId, payload: &'a [u8]) -> Self {
+        match opcode {
+            OpCode::Noop => Self::NOOP,
+            _ => Self { payload, id, opcode },
+        }
+    }
+
+    /// What it is.
+    #[inline]
+    pub const fn opcode(&self) -> OpCode {
+        self.opcode
+    }
+
+    /// The id in its header; a Noop has none.
+    #[inline]
+    pub const fn id(&self) -> Option<MessageId> {
+        match self.opcode {
+            OpCode::Noop => None,
+            _ => Some(self.id),
+        }
+    }
+
+    /// Its payload, empty for a Noop.
+    #[inline]
+    pub const fn payload(&self) -> &'a [u8] {
+        self.payload
+    }
+
+    /// Its length on the wire, in bytes: 1 for a Noop, else 5 and the payload.
+    pub const fn encoded_len(&self) -> usize {
+        match self.opcode {
+            OpCode::Noop => 1,
+            _ => self.payload.len().saturating_add(Header::LEN),
+        }
+    }
+
+    /// Appends the frame to `dst`.
+    ///
+    /// # Errors
+    /// The payload is longer than `max_payload`, or `dst` is of fixed size and too small; `dst` is
+    /// as it was.
+    #[inline]
+    pub fn encode(&self, config: &CodecConfig, dst: &mut impl BufMut) -> Result<(), EncodeError> {
+        match self.opcode {
+            OpCode::Noop if dst.has_remaining_mut() => {
+                dst.put_u8(OpCode::Noop as u8);
+                Ok(())
+            }
+            OpCode::Noop => Err(EncodeError::BufferFull),
+            _ => write_frame(self.opcode, self.id, &[], self.payload, config, dst),
+        }
+    }
+}
+
+impl fmt::Debug for FrameRef<'_> {
+    fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
+        let mut s = f.debug_struct("Frame");
+        s.field("opcode", &self.opcode);
+        if let Some(id) = self.id() {
+            s.field("id", &id);
+        }
+        if self.opcode == OpCode::Ready {
+            s.field("payload", &format_args!("[redacted]"));
+        } else {
+            s.field("payload", &format_args!("\"{}\"", self.payload.escape_ascii()));
+        }
+        s.finish()
+    }
+}
+
+/// Writes a frame whose payload is `prefix` and `body`; all checks come before the first byte.
+#[inline]
+pub(crate) fn write_frame<const N: usize>(
+    opcode: OpCode,
+    id: MessageId,
+    prefix: &[u8; N],
+    body: &[u8],
+    config: &CodecConfig,
+    dst: &mut impl BufMut,
+) -> Result<(), EncodeError> {
+    let len = body.len().saturating_add(N);
+    let announced = match u16::try_from(len) {
+        Ok(announced) if announced <= config.max_payload => announced,
+        _ => {
+            return Err(EncodeError::PayloadTooLarge { len, limit: config.max_payload });
+        }
+    };
+    if dst.remaining_mut() < len.saturating_add(Header::LEN) {
+        return Err(EncodeError::BufferFull);
+    }
+    let [id0, id1] = config.byte_order.write(id.0);
+    let [len0, len1] = config.byte_order.write(announced);
+    dst.put_slice(&[opcode as u8, id0, id1, len0, len1]);
+    dst.put_slice(prefix);
+    dst.put_slice(body);
+    Ok(())
+}
+
+/// One frame that owns its payload: a slice of the read it came in.
+///
+/// A small frame keeps its whole read alive; copy the payload
+/// (`Bytes::copy_from_slice(&frame.payload())`) where it is to stay for long.
+#[derive(Clone, PartialEq, Eq)]
+pub struct Frame {
+    payload: Bytes,
+    id: MessageId,
+    opcode: OpCode,
+}
+
+impl Frame {
+    /// A frame of these parts; a Noop has neither id nor payload, whatever is given (B2).
+    #[inline]
+    pub fn new(opcode: OpCode, id: MessageId, payload: Bytes) -> Self {
+        match opcode {
+            OpCode::Noop => Self { payload: Bytes::new(), id: MessageId(0), opcode },
+            _ => Self { payload, id, opcode },
+        }
+    }
+
+    /// The same frame, borrowed.
+    #[inline]
+    pub fn as_ref(&self) -> FrameRef<'_> {
+        FrameRef { payload: &self.payload, id: self.id, opcode: self.opcode }
+    }
+
+    /// What it is.
+    #[inline]
+    pub fn opcode(&self) -> OpCode {
+        self.opcode
+    }
+
+    /// The id in its header; a Noop has none.
+    #[inline]
+    pub fn id(&self) -> Option<MessageId> {
+        self.as_ref().id()
+    }
+
+    /// Its payload, empty for a Noop.
+    #[inline]
+    pub fn payload(&self) -> &Bytes {
+        &self.payload
+    }
+
+    /// Its payload, without the rest.
+    #[inline]
+    pub fn into_payload(self) -> Bytes {
+        self.payload
+    }
+}
+
+impl fmt::Debug for Frame {
+    fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
+        self.as_ref().fmt(f)
+    }
+}
+
+/// What stands before a payload.
+#[derive(Clone, Copy)]
+pub(super) struct Header {
+    pub(super) opcode: OpCode,
+    pub(super) id: MessageId,
+    pub(super) payload_len: u16,
+}
+
+impl Header {
+    /// Bytes of a header: opcode, id, length.
+    pub(super) const LEN: usize = 5;
+
+    /// Reads the header at the start of `bytes`, `None` if it isn't whole yet. A Noop's is its one
+    /// byte. Offsets count from the start of `bytes`.
+    #[inline]
+    pub(super) fn read(bytes: &[u8], config: &CodecConfig) -> Result<Option<Self>, DecodeError> {
+        let Some(&first) = bytes.first() else {
+            return Ok(None);
+        };
+        let Some(opcode) = OpCode::from_byte(first) else {
+            return Err(DecodeError { kind: DecodeErrorKind::UnknownOpcode(first), offset: 0 });
+        };
+        if opcode == OpCode::Noop {
+            return Ok(Some(Self { opcode, id: MessageId(0), payload_len: 0 }));
+        }
+        let Some(&[_, id0, id1, len0, len1]) = bytes.first_chunk::<{ Self::LEN }>() else {
+            return Ok(None);
+        };
+        let payload_len = config.byte_order.read([len0, len1]);
+        if payload_len > config.max_payload {
+            let (announced, limit) = (payload_len, config.max_payload);
+            let kind = DecodeErrorKind::PayloadTooLarge { announced, limit };
+            return Err(DecodeError { kind, offset: 3 });
+        }
+        Ok(Some(Self { opcode, id: MessageId(config.byte_order.read([id0, id1])), payload_len }))
+    }
+
+    /// Bytes of the header itself.
+    #[inline]
+    pub(super) const fn len(self) -> usize {
+        match self.opcode {
+            OpCode::Noop => 1,
+            _ => Self::LEN,
+        }
+    }
+
+    /// Bytes of the whole frame.
+    #[inline]
+    pub(super) const fn frame_len(self) -> usize {
+        self.len().saturating_add(self.payload_len as usize)
+    }
+}

@@ -1,0 +1,259 @@
+/// How the two-byte numbers of the wire are laid out (B1); the same on both sides.
+#[derive(Debug, Clone, Copy, PartialEq, Eq, Hash, Default)]
+pub enum ByteOrder {
+    /// Network order.
+    #[default]
+    BigEndian,
+    /// Least significant byte first.
+    LittleEndian,
+}
+
+impl ByteOrder {
+    #[inline]
+    pub(crate) const fn read(self, bytes: [u8; 2]) -> u16 {
+        match self {
+            Self::BigEndian => u16::from_be_bytes(bytes),
+            Self::LittleEndian => u16::from_le_bytes(bytes),
+        }
+    }
+
+    #[inline]
+    pub(crate) const fn write(self, number: u16) -> [u8; 2] {
+        match self {
+            Self::BigEndian => number.to_be_bytes(),
+            Self::LittleEndian => number.to_le_bytes(),
+        }
+    }
+}
+
+/// Where an ErrorReply has the id of the message it answers (B7); the same on both sides.
+#[derive(Debug, Clone, Copy, PartialEq, Eq, Hash, Default)]
+pub enum ErrorReplyStyle {
+    /// In its header, in place of an id of its own.
+    #[default]
+    HeaderId,
+    /// In the first two bytes of its payload, as a Reply does; the header has its own id.
+    PayloadPrefix,
+}
+
+/// What the codec has to know of the wire.
+#[derive(Debug, Clone, Copy, PartialEq, Eq)]
+#[non_exhaustive]
+pub struct CodecConfig {
+    /// Layout of numbers; default big-endian (B1).
+    pub byte_order: ByteOrder,
+    /// Where ErrorReplies have the id they answer; default in the header (B7).
+    pub error_reply_style: ErrorReplyStyle,
+    /// Longest payload taken or made, in bytes, 0–65,535; default 65,535 (B8).
+    pub max_payload: u16,
+}
+
+impl Default for CodecConfig {
+    fn default() -> Self {
+        Self {
+            byte_order: ByteOrder::default(),
+            error_reply_style: ErrorReplyStyle::default(),
+            max_payload: u16::MAX,
+        }
+    }
+}
+
+impl CodecConfig {
+    /// Sets the layout of numbers (B1).
+    pub const fn byte_order(mut self, byte_order: ByteOrder) -> Self {
+        self.byte_order = byte_order;
+        self
+    }
+
+    /// Sets where an ErrorReply has the id it answers (B7).
+    pub const fn error_reply_style(mut self, style: ErrorReplyStyle) -> Self {
+        self.error_reply_style = style;
+        self
+    }
+
+    /// Sets the longest payload, in bytes (B8).
+    pub const fn max_payload(mut self, bytes: u16) -> Self {
+        self.max_payload = bytes;
+        self
+    }
+}
+
+#[cfg(feature = "std")]
+pub use session::{Config, Limits};
+
+#[cfg(feature = "std")]
+mod session {
+    use core::time::Duration;
+
+    use super::CodecConfig;
+    use crate::{ClientEvent, ServerEvent};
+
+    /// What a [`Client`](crate::Client) or [`Server`](crate::Server) is set up with; share one
+    /// among all connections.
+    ///
+    /// ```
+    /// use bingo_proto::{ByteOrder, CodecConfig, Config, Limits};
+    /// use std::time::Duration;
+    ///
+    /// let config = Config::default()
+    ///     .codec(CodecConfig::default().byte_order(ByteOrder::LittleEndian))
+    ///     .limits(Limits::default().max_pending(16))
+    ///     .ping_interval(Some(Duration::from_secs(5)));
+    /// # let _ = config;
+    /// ```
+    #[derive(Debug, Clone, PartialEq, Eq)]
+    #[non_exhaustive]
+    pub struct Config {
+        /// The wire format.
+        pub codec: CodecConfig,
+        /// How much is kept at most.
+        pub limits: Limits,
+        /// From the start of the session to Ready, on both sides; default 10 s.
+        pub handshake_timeout: Duration,
+        /// From a request to its answer; default 30 s. An unanswered id rests as long again (B6).
+        pub request_timeout: Duration,
+        /// From one Ping of the server to the next, at least 1 ms; default 30 s, `None`: never.
+        pub ping_interval: Option<Duration>,
+        /// From a Ping to its acknowledgement; default 10 s.
+        pub ping_timeout: Duration,
+    }
+
+    impl Default for Config {
+        fn default() -> Self {
+            Self {
+                codec: CodecConfig::default(),
+                limits: Limits::default(),
+                handshake_timeout: Duration::from_secs(10),
+                request_timeout: Duration::from_secs(30),
+                ping_interval: Some(Duration::from_secs(30)),
+                ping_timeout: Duration::from_secs(10),
+            }
+        }
+    }
+
+    impl Config {
+        /// Sets the wire format.
+        pub const fn codec(mut self, codec: CodecConfig) -> Self {
+            self.codec = codec;
+            self
+        }
+
+        /// Sets how much is kept at most.
+        pub const fn limits(mut self, limits: Limits) -> Self {
+            self.limits = limits;
+            self
+        }
+
+        /// Sets the time from the start of the session to Ready.
+        pub const fn handshake_timeout(mut self, timeout: Duration) -> Self {
+            self.handshake_timeout = timeout;
+            self
+        }
+
+        /// Sets the time from a request to its answer.
+        pub const fn request_timeout(mut self, timeout: Duration) -> Self {
+            self.request_timeout = timeout;
+            self
+        }
+
+        /// Sets the time between Pings, `None` for no Pings.
+        pub const fn ping_interval(mut self, interval: Option<Duration>) -> Self {
+            self.ping_interval = interval;
+            self
+        }
+
+        /// Sets the time from a Ping to its acknowledgement.
+        pub const fn ping_timeout(mut self, timeout: Duration) -> Self {
+            self.ping_timeout = timeout;
+            self
+        }
+
+        /// The most heap, in bytes, that one session ever keeps, if no input is longer than
+        /// `largest_input` bytes and [`wants_input`](smallwire_core::Session::wants_input) is
+        /// heeded. With `F` = 5 + `max_payload`, the longest frame:
+        ///
+        /// | kept | bytes |
+        /// |---|---|
+        /// | a partial frame, and one just completed | 4 `F` |
+        /// | what events and undecoded input hold | `max_event_bytes` + 3 `largest_input` |
+        /// | queued events | 256 (`max_events` + `max_pending`) |
+        /// | bytes to be sent | 2 (max(`max_transmit_bytes`, `F`) + 512) |
+        /// | requests and Pings, open or resting, both ways | 512 `max_pending` |
+        /// | bookkeeping | 4096 |
+        ///
+        /// It is far above what an ordinary connection uses; an idle one keeps no heap at all.
+        pub const fn max_memory(&self, largest_input: usize) -> usize {
+            let frame = 5 + self.codec.max_payload as usize;
+            let limits = &self.limits;
+            let transmit =
+                if limits.max_transmit_bytes > frame { limits.max_transmit_bytes } else { frame };
+            let pending = limits.max_pending as usize;
+            (4 * frame)
+                .saturating_add(limits.max_event_bytes)
+                .saturating_add(largest_input.saturating_mul(3))
+                .saturating_add(limits.max_events.saturating_add(pending).saturating_mul(256))
+                .saturating_add(transmit.saturating_add(512).saturating_mul(2))
+                .saturating_add(512 * pending)
+                .saturating_add(4096)
+        }
+    }
+
+    // The formula's 256 bytes an event: the queue doubles, and holds the old half while it does.
+    const _: () = assert!(size_of::<ClientEvent>() <= 64 && size_of::<ServerEvent>() <= 64);
+
+    /// How much one session keeps at most; [`Config::max_memory`] adds it up. All are finite, and
+    /// none has a special value: 0 counts as 1.
+    #[derive(Debug, Clone, Copy, PartialEq, Eq)]
+    #[non_exhaustive]
+    pub struct Limits {
+        /// Requests awaiting an answer, each way, 1–8192; default 1024. Ours beyond it are an
+        /// error for the caller, the peer's a violation (B5).
+        pub max_pending: u16,
+        /// Bytes to be sent that the transport hasn't taken, default 256 KiB. One frame is always
+        /// allowed.
+        pub max_transmit_bytes: usize,
+        /// Events that the application hasn't taken, default 1024. At this number input is no
+        /// longer wanted.
+        pub max_events: usize,
+        /// Bytes of input that such events hold on to, default 256 KiB. At this number input is no
+        /// longer wanted.
+        pub max_event_bytes: usize,
+    }
+
+    impl Default for Limits {
+        fn default() -> Self {
+            Self {
+                max_pending: 1024,
+                max_transmit_bytes: 256 * 1024,
+                max_events: 1024,
+                max_event_bytes: 256 * 1024,
+            }
+        }
+    }
+
+    impl Limits {
+        /// Sets the requests awaiting an answer, each way.
+        pub const fn max_pending(mut self, requests: u16) -> Self {
+            self.max_pending = requests;
+            self
+        }
+
+        /// Sets the bytes waiting to be sent.
+        pub const fn max_transmit_bytes(mut self, bytes: usize) -> Self {
+            self.max_transmit_bytes = bytes;
+            self
+        }
+
+        /// Sets the events waiting to be taken.
+        pub const fn max_events(mut self, events: usize) -> Self {
+            self.max_events = events;
+            self
+        }
+
+        /// Sets the bytes of input that waiting events hold on to.
+        pub const fn max_event_bytes(mut self, bytes: usize) -> Self {
+            self.max_event_bytes = bytes;
+            self
+        }
+    }
+}

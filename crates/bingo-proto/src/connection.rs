@@ -1,0 +1,578 @@
+use alloc::boxed::Box;
+use alloc::collections::VecDeque;
+use alloc::string::ToString;
+use alloc::sync::Arc;
+use alloc::vec::Vec;
+use core::fmt;
+use core::time::Duration;
+use std::time::Instant;
+
+use bytes::{Buf, Bytes};
+use smallwire_core::End;
+
+use crate::clock::{Clock, NEVER, Time};
+use crate::codec::write_frame;
+use crate::pending::{Pending, What};
+use crate::{
+    AnswerError, CodecConfig, Config, Decoder, Frame, MessageId, OpCode, Outcome, Payload,
+    PeerRequestId, RequestId, Role, SendError, SessionError, Violation, ViolationKind,
+};
+
+/// A Reply without a body: header and the id replied to.
+const ACKNOWLEDGEMENT_LEN: usize = 7;
+
+/// What differs between the two ends.
+pub(crate) trait Side: Sized {
+    const ROLE: Role;
+    type Event: From<Common>;
+
+    /// Does what a frame of the peer asks for. The offset of a violation counts from the frame's
+    /// first byte.
+    fn handle_frame(
+        &mut self,
+        connection: &mut Connection<Self::Event>,
+        frame: Frame,
+    ) -> Result<(), Violation>;
+
+    /// Does what is due at the connection's time.
+    fn handle_due(&mut self, connection: &mut Connection<Self::Event>);
+
+    /// When `handle_due` has something to do.
+    fn next_deadline(&self) -> Time;
+
+    /// Whether a frame of the peer can be handled now, given what it may make us send.
+    fn has_room(connection: &Connection<Self::Event>) -> bool;
+}
+
+/// The events that both ends have.
+pub(crate) enum Common {
+    Request { id: PeerRequestId, payload: Payload },
+    Outcome { request: RequestId, outcome: Outcome },
+    Event(Payload),
+    StrayReply { in_reply_to: MessageId, outcome: Outcome },
+}
+
+/// What a connection keeps whatever end it is: bytes in and out, events, ids, time, its end.
+pub(crate) struct Connection<E> {
+    pub(crate) config: Arc<Config>,
+    pub(crate) clock: Clock,
+    decoder: Decoder,
+    /// The rest of an input, accepted and not decoded yet.
+    rest: Bytes,
+    /// Bytes of input that `events` and `rest` may keep alive: counted up, and back to what is left
+    /// when there are no more events.
+    held: usize,
+    events: VecDeque<E>,
+    out: Vec<u8>,
+    pending: Option<Box<Pending>>,
+    next_id: MessageId,
+    ready: bool,
+    /// The peer's last byte is in `rest` or was decoded.
+    eof: bool,
+    ended: Option<End<SessionError>>,
+}
+
+impl<E: From<Common>> Connection<E> {
+    fn new(config: Arc<Config>, role: Role, now: Instant) -> Self {
+        Self {
+            clock: Clock::new(now),
+            decoder: Decoder::new(config.codec),
+            rest: Bytes::new(),
+            held: 0,
+            events: VecDeque::new(),
+            out: Vec::new(),
+            pending: None,
+            next_id: MessageId::first_of(role),
+            ready: false,
+            eof: false,
+            ended: None,
+            config,
+        }
+    }
+
+    pub(crate) fn codec(&self) -> &CodecConfig {
+        &self.config.codec
+    }
+
+    pub(crate) fn is_ready(&self) -> bool {
+        self.ready
+    }
+
+    pub(crate) fn set_ready(&mut self) {
+        self.ready = true;
+    }
+
+    fn max_pending(&self) -> usize {
+        usize::from(self.config.limits.max_pending.clamp(1, 8192))
+    }
+
+    /// The application has fallen behind: nothing more is decoded until it takes events.
+    fn is_full(&self) -> bool {
+        let limits = &self.config.limits;
+        self.events.len() >= limits.max_events.max(1)
+            || (self.held >= limits.max_event_bytes && !self.events.is_empty())
+    }
+
+    fn has_undecoded(&self) -> bool {
+        self.ended.is_none() && (self.eof || !self.rest.is_empty())
+    }
+
+    /// Whether an acknowledgement may still be queued.
+    pub(crate) fn has_room_to_acknowledge(&self) -> bool {
+        self.has_room(ACKNOWLEDGEMENT_LEN)
+    }
+
+    fn has_room(&self, len: usize) -> bool {
+        self.out.is_empty()
+            || self.out.len().saturating_add(len) <= self.config.limits.max_transmit_bytes
+    }
+
+    pub(crate) fn push_event(&mut self, event: E) {
+        self.events.push_back(event);
+    }
+
+    /// Ends the session; the first end stays.
+    pub(crate) fn end(&mut self, end: End<SessionError>) {
+        if self.ended.is_none() {
+            self.ended = Some(end);
+            self.rest = Bytes::new();
+            self.decoder = Decoder::new(self.config.codec);
+        }
+    }
+
+    /// Tells the peer that this is the end, and why.
+    pub(crate) fn end_with_protocol_error(&mut self, reason: &str, end: End<SessionError>) {
+        if self.ended.is_some() {
+            return;
+        }
+        let mut len = reason.len().min(usize::from(self.codec().max_payload)).min(256);
+        while !reason.is_char_boundary(len) {
+            len = len.saturating_sub(1);
+        }
+        let reason = reason.get(..len).unwrap_or_default();
+        // Regardless of what waits already: it is the last frame, and a short one.
+        let _ = self.write(OpCode::ProtocolError, &[], reason.as_bytes());
+        self.end(end);
+    }
+
+    /// Step 6: the peer says that we broke the protocol. Nothing more is sent.
+    pub(crate) fn end_by_protocol_error(&mut self, reason: &str) {
+        self.out = Vec::new();
+        self.end(End::Error(SessionError::ProtocolError { reason: reason.into() }));
+    }
+
+    fn end_by_violation(&mut self, violation: Violation) {
+        let end = End::Error(SessionError::Violation(violation));
+        self.end_with_protocol_error(&violation.to_string(), end);
+    }
+
+    /// Queues a frame of ours under the next free id.
+    fn write<const N: usize>(
+        &mut self,
+        opcode: OpCode,
+        prefix: &[u8; N],
+        body: &[u8],
+    ) -> Result<MessageId, SendError> {
+        let id = self.free_id();
+        write_frame(opcode, id, prefix, body, &self.config.codec, &mut self.out)?;
+        self.next_id = id.next();
+        Ok(id)
+    }
+
+    /// B5: the next id that no answer is awaited for.
+    fn free_id(&self) -> MessageId {
+        let mut id = self.next_id;
+        if let Some(pending) = &self.pending {
+            // At most a few times `max_pending` of the half's 32,768 ids are held.
+            while pending.holds(id) {
+                id = id.next();
+            }
+        }
+        id
+    }
+
+    fn check_sendable(&self, len: usize) -> Result<(), SendError> {
+        if self.ended.is_some() {
+            return Err(SendError::Ended);
+        }
+        let limit = self.codec().max_payload;
+        if len > usize::from(limit) {
+            return Err(SendError::PayloadTooLarge { len, limit });
+        }
+        // The header is small change beside the limit, but the formula counts it.
+        if !self.has_room(len.saturating_add(5)) {
+            return Err(SendError::QueueFull);
+        }
+        Ok(())
+    }
+
+    /// Queues a message if the session is in a state to, and there is room for it.
+    pub(crate) fn send(&mut self, opcode: OpCode, payload: &[u8]) -> Result<MessageId, SendError> {
+        self.check_sendable(payload.len())?;
+        self.write(opcode, &[], payload)
+    }
+
+    pub(crate) fn send_when_ready(
+        &mut self,
+        opcode: OpCode,
+        payload: &[u8],
+    ) -> Result<(), SendError> {
+        self.check_ready()?;
+        self.send(opcode, payload).map(|_| ())
+    }
+
+    fn check_ready(&self) -> Result<(), SendError> {
+        match self.ended {
+            Some(_) => Err(SendError::Ended),
+            None if !self.ready => Err(SendError::NotReady),
+            None => Ok(()),
+        }
+    }
+
+    pub(crate) fn noop(&mut self) -> Result<(), SendError> {
+        self.check_sendable(0)?;
+        self.out.push(OpCode::Noop as u8);
+        Ok(())
+    }
+
+    pub(crate) fn request(&mut self, payload: &[u8]) -> Result<RequestId, SendError> {
+        self.check_ready()?;
+        if self.pending.as_ref().is_some_and(|p| p.requests() >= self.max_pending()) {
+            return Err(SendError::TooManyPending);
+        }
+        let id = self.send(OpCode::Request, payload)?;
+        let deadline = self.clock.after(self.config.request_timeout);
+        self.pending.get_or_insert_default().insert(id, What::Request, deadline);
+        Ok(RequestId(id))
+    }
+
+    /// Step 4. Not while the peer takes nothing, or as many Pings as requests may be are unanswered:
+    /// then one of those before tells that it is gone.
+    pub(crate) fn ping(&mut self) {
+        if self.out.len() > self.config.limits.max_transmit_bytes
+            || self.pending.as_ref().is_some_and(|p| p.pings() >= self.max_pending())
+        {
+            return;
+        }
+        if let Ok(id) = self.write(OpCode::Ping, &[], &[]) {
+            let what = What::Ping { sent: self.clock.time() };
+            let deadline = self.clock.after(self.config.ping_timeout);
+            self.pending.get_or_insert_default().insert(id, what, deadline);
+        }
+    }
+
+    /// B5: notes a message of the peer that awaits our answer.
+    pub(crate) fn await_answer(&mut self, id: MessageId) -> Result<PeerRequestId, ViolationKind> {
+        let max = self.max_pending();
+        let theirs = &mut self.pending.get_or_insert_default().theirs;
+        if theirs.contains(&id) {
+            return Err(ViolationKind::DuplicateRequest(id));
+        }
+        if theirs.len() >= max {
+            return Err(ViolationKind::TooManyRequests);
+        }
+        theirs.insert(id);
+        Ok(PeerRequestId(id))
+    }
+
+    pub(crate) fn handle_request(
+        &mut self,
+        id: MessageId,
+        payload: Bytes,
+    ) -> Result<(), ViolationKind> {
+        let id = self.await_answer(id)?;
+        self.push_event(Common::Request { id, payload: Payload(payload) }.into());
+        Ok(())
+    }
+
+    /// One message of the peer that awaits our answer, oldest id first, which is then forgotten.
+    pub(crate) fn take_unanswered(&mut self) -> Option<MessageId> {
+        self.pending.as_mut()?.theirs.pop_first()
+    }
+
+    pub(crate) fn answer(&mut self, id: PeerRequestId, body: &[u8]) -> Result<(), AnswerError> {
+        self.check_open(id)?;
+        self.check_sendable(body.len().saturating_add(2))?;
+        self.write_reply(id.0, body)?;
+        self.forget_open(id);
+        Ok(())
+    }
+
+    /// Acknowledges a Ping. There is room: `has_room` saw to it, or Pings were few (step 3).
+    pub(crate) fn acknowledge_ping(&mut self, id: MessageId) {
+        // Fails only where `max_payload` is too small for any Reply.
+        let _ = self.write_reply(id, &[]);
+    }
+
+    fn write_reply(&mut self, in_reply_to: MessageId, body: &[u8]) -> Result<(), SendError> {
+        let prefix = self.codec().byte_order.write(in_reply_to.0);
+        self.write(OpCode::Reply, &prefix, body).map(|_| ())
+    }
+
+    pub(crate) fn reject(&mut self, id: PeerRequestId, text: &str) -> Result<(), AnswerError> {
+        self.check_open(id)?;
+        self.error_reply(id.0, text)?;
+        self.forget_open(id);
+        Ok(())
+    }
+
+    /// B7: queues an ErrorReply in the configured style.
+    pub(crate) fn error_reply(
+        &mut self,
+        in_reply_to: MessageId,
+        text: &str,
+    ) -> Result<(), SendError> {
+        use crate::ErrorReplyStyle::{HeaderId, PayloadPrefix};
+        let codec = *self.codec();
+        match codec.error_reply_style {
+            HeaderId => {
+                self.check_sendable(text.len())?;
+                let body = text.as_bytes();
+                write_frame(OpCode::ErrorReply, in_reply_to, &[], body, &codec, &mut self.out)?;
+            }
+            PayloadPrefix => {
+                self.check_sendable(text.len().saturating_add(2))?;
+                let prefix = codec.byte_order.write(in_reply_to.0);
+                self.write(OpCode::ErrorReply, &prefix, text.as_bytes())?;
+            }
+        }
+        Ok(())
+    }
+
+    fn check_open(&self, id: PeerRequestId) -> Result<(), AnswerError> {
+        if self.ended.is_some() {
+            return Err(SendError::Ended.into());
+        }
+        match &self.pending {
+            Some(pending) if pending.theirs.contains(&id.0) => Ok(()),
+            _ => Err(AnswerError::NotOpen(id)),
+        }
+    }
+
+    fn forget_open(&mut self, id: PeerRequestId) {
+        if let Some(pending) = &mut self.pending {
+            pending.theirs.remove(&id.0);
+        }
+        self.drop_empty_pending();
+    }
+
+    /// An idle session keeps no heap.
+    fn drop_empty_pending(&mut self) {
+        if self.pending.as_ref().is_some_and(|p| p.is_empty()) {
+            self.pending = None;
+        }
+    }
+
+    /// An answer of the peer: gives what of ours it is to, `None` if the application was told.
+    /// B6: only what awaits one can be answered.
+    pub(crate) fn handle_answer(
+        &mut self,
+        in_reply_to: MessageId,
+        outcome: Outcome,
+    ) -> Option<Duration> {
+        let what = self.pending.as_mut().and_then(|p| p.remove(in_reply_to));
+        match what {
+            Some(What::Request) => {
+                let request = RequestId(in_reply_to);
+                self.push_event(Common::Outcome { request, outcome }.into());
+                None
+            }
+            Some(What::Ping { sent }) => {
+                Some(Duration::from_nanos(self.clock.time().saturating_sub(sent)))
+            }
+            Some(What::Resting) | None => {
+                self.push_event(Common::StrayReply { in_reply_to, outcome }.into());
+                None
+            }
+        }
+    }
+
+    /// Timeouts of what we asked.
+    fn handle_due(&mut self) {
+        let time = self.clock.time();
+        while self.ended.is_none() {
+            let Some(pending) = &mut self.pending else {
+                return;
+            };
+            match pending.remove_due(time) {
+                Some((id, What::Request)) => {
+                    let until = self.clock.after(self.config.request_timeout);
+                    pending.insert(id, What::Resting, until);
+                    let (request, outcome) = (RequestId(id), Outcome::TimedOut);
+                    self.push_event(Common::Outcome { request, outcome }.into());
+                }
+                Some((_, What::Ping { .. })) => self.end(End::Error(SessionError::PingTimeout)),
+                Some((_, What::Resting)) => {}
+                None => break,
+            }
+        }
+        self.drop_empty_pending();
+    }
+}
+
+/// One end of a connection: all of [`Session`](crate::Session), for both sides.
+pub(crate) struct Endpoint<S: Side> {
+    pub(crate) connection: Connection<S::Event>,
+    pub(crate) side: S,
+}
+
+impl<S: Side> Endpoint<S> {
+    pub(crate) fn new(config: Arc<Config>, side: S, now: Instant) -> Self {
+        Self { connection: Connection::new(config, S::ROLE, now), side }
+    }
+
+    /// The connection, moved on to `now`: the way in for whatever the application does.
+    pub(crate) fn at(&mut self, now: Instant) -> &mut Connection<S::Event> {
+        let stalled = self.connection.is_full();
+        self.connection.clock.advance(now, stalled);
+        &mut self.connection
+    }
+
+    pub(crate) fn wants_input(&self) -> bool {
+        let c = &self.connection;
+        c.ended.is_none() && !c.eof && c.rest.is_empty() && !c.is_full() && S::has_room(c)
+    }
+
+    pub(crate) fn handle_input(&mut self, now: Instant, input: &[u8]) {
+        let c = self.at(now);
+        if c.ended.is_some() || c.eof {
+            return;
+        }
+        let events = c.events.len();
+        let held = input.len().saturating_add(c.decoder.buffered());
+        c.rest = if c.rest.is_empty() {
+            Bytes::copy_from_slice(input)
+        } else {
+            [&c.rest[..], input].concat().into()
+        };
+        self.decode();
+        let c = &mut self.connection;
+        if c.events.len() > events || !c.rest.is_empty() {
+            c.held = c.held.saturating_add(held);
+            if c.is_full() {
+                c.clock.stall();
+            }
+        }
+    }
+
+    pub(crate) fn handle_eof(&mut self, now: Instant) {
+        self.at(now).eof = true;
+        self.decode();
+    }
+
+    pub(crate) fn handle_timeout(&mut self, now: Instant) {
+        let c = self.at(now);
+        if c.ended.is_none() {
+            c.handle_due();
+            self.side.handle_due(&mut self.connection);
+        }
+    }
+
+    /// Decodes what was accepted, as far as there is room for what comes of it.
+    fn decode(&mut self) {
+        let c = &mut self.connection;
+        while c.ended.is_none() {
+            if c.is_full() {
+                c.clock.stall();
+                return;
+            }
+            if !S::has_room(c) {
+                return;
+            }
+            let offset = c.decoder.offset();
+            match c.decoder.decode_bytes(&mut c.rest) {
+                Ok(Some(frame)) => {
+                    if let Err(violation) = self.side.handle_frame(c, frame) {
+                        let offset = offset.saturating_add(violation.offset);
+                        c.end_by_violation(Violation { offset, ..violation });
+                    }
+                }
+                Ok(None) => break,
+                Err(error) => c.end_by_violation(error.into()),
+            }
+        }
+        if c.eof && c.ended.is_none() {
+            let end = match c.decoder.finish() {
+                Ok(()) => End::Clean,
+                Err(error) => End::Error(SessionError::UnexpectedEof { offset: error.offset }),
+            };
+            c.end(end);
+        }
+        c.decoder.release();
+        c.drop_empty_pending();
+    }
+
+    pub(crate) fn poll_transmit(&mut self) -> Option<Bytes> {
+        let c = &mut self.connection;
+        if c.out.is_empty() {
+            return None;
+        }
+        let out = Bytes::from(core::mem::take(&mut c.out));
+        if c.has_undecoded() {
+            self.decode();
+        }
+        Some(out)
+    }
+
+    pub(crate) fn poll_event(&mut self) -> Option<S::Event> {
+        let c = &mut self.connection;
+        let Some(event) = c.events.pop_front() else {
+            if c.ended.is_some() {
+                let request = c.pending.as_mut()?.drain_requests();
+                if request.is_none() {
+                    c.pending = None;
+                }
+                return request
+                    .map(|request| Common::Outcome { request, outcome: Outcome::Closed }.into());
+            }
+            return None;
+        };
+        if c.events.is_empty() {
+            c.held = c.rest.len();
+            if c.events.capacity() > 0 && c.rest.is_empty() {
+                c.events = VecDeque::new();
+            }
+        }
+        if c.has_undecoded() {
+            self.decode();
+        }
+        Some(event)
+    }
+
+    pub(crate) fn poll_timeout(&self) -> Option<Instant> {
+        let c = &self.connection;
+        if c.ended.is_some() || c.is_full() {
+            return None;
+        }
+        let pending = c.pending.as_ref().and_then(|p| p.next_deadline());
+        c.clock.instant(self.side.next_deadline().min(pending.unwrap_or(NEVER)))
+    }
+
+    pub(crate) fn ended(&self) -> Option<&End<SessionError>> {
+        self.connection.ended.as_ref()
+    }
+}
+
+impl<S: Side + fmt::Debug> fmt::Debug for Endpoint<S> {
+    fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
+        let c = &self.connection;
+        f.debug_struct(match S::ROLE {
+            Role::Client => "Client",
+            Role::Server => "Server",
+        })
+        .field("side", &self.side)
+        .field("ready", &c.ready)
+        .field("events", &c.events.len())
+        .field("transmit_bytes", &c.out.len())
+        .field("decoder", &c.decoder)
+        .field("ended", &c.ended)
+        .finish_non_exhaustive()
+    }
+}
+
+/// The body of a Reply: what follows the id replied to.
+pub(crate) fn reply_body(frame: Frame) -> Payload {
+    let mut body = frame.into_payload();
+    body.advance(body.len().min(2));
+    Payload(body)
+}
