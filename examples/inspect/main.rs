@@ -1,2 +1,319 @@
-//! To come.
-fn main() {}
+//! Looks at what goes over the wire, and makes some.
+//!
+//! `inspect decode` turns bytes into an annotated hexdump for a person or into JSON Lines for a
+//! script; `inspect encode` turns such lines back into bytes. `inspect decode --help` and
+//! `inspect encode --help` say the rest.
+
+mod bingo;
+mod hex;
+mod hexdump;
+mod json;
+mod record;
+
+use std::fs::File;
+use std::io::{self, BufRead, BufReader, BufWriter, ErrorKind, IsTerminal, Read, Write};
+use std::ops::ControlFlow;
+use std::path::PathBuf;
+use std::process::ExitCode;
+
+use anyhow::{Context, ensure};
+use clap::{Args, Parser, Subcommand, ValueEnum};
+
+use crate::bingo::Bingo;
+use crate::json::Fields;
+use crate::record::Record;
+
+/// Bytes read at once.
+const CHUNK: usize = 64 * 1024;
+
+/// The longest line taken, so that input without line ends can't fill the memory.
+const MAX_LINE: usize = 64 << 20;
+
+/// Look at the wire, and make some.
+#[derive(Debug, Parser)]
+#[command(name = "inspect")]
+struct Cli {
+    #[command(subcommand)]
+    command: Command,
+}
+
+#[derive(Debug, Subcommand)]
+enum Command {
+    /// Show every frame of a capture: a hexdump on a terminal, else one JSON object a line.
+    ///
+    /// Each object has `offset` and `length`, in bytes from the start of the stream, then `type`
+    /// and the fields. A bad frame gives `error`, its kind, and `detail` instead, and decoding goes
+    /// on behind it if it can.
+    #[command(after_help = EXIT_STATUS, after_long_help = notes())]
+    Decode {
+        #[command(flatten)]
+        options: Options,
+        /// Print the hexdump even if stdout is no terminal; CLICOLOR_FORCE=1 keeps its colours.
+        #[arg(long, conflicts_with = "json")]
+        human: bool,
+        /// Don't shorten long fields in the hexdump.
+        #[arg(long)]
+        full: bool,
+    },
+    /// Write the bytes of JSON objects such as decode prints, one a line.
+    ///
+    /// `offset`, `length` and `frame` are ignored, any other key that doesn't belong to the object
+    /// is refused. For an object that can't be encoded nothing is written: stderr tells its line
+    /// and why, the lines after it are encoded, and the exit status is 1.
+    #[command(after_help = EXIT_STATUS, after_long_help = notes())]
+    Encode {
+        #[command(flatten)]
+        options: Options,
+    },
+}
+
+const EXIT_STATUS: &str =
+    "Exit status: 0 without errors, 1 with any (bad input or unreadable files), 2 for wrong usage.";
+
+fn notes() -> String {
+    format!("{}\n\n{EXIT_STATUS}", bingo::NOTES)
+}
+
+#[derive(Debug, Args)]
+struct Options {
+    /// The protocol spoken.
+    #[arg(value_enum)]
+    protocol: Protocol,
+    /// Who sends the bytes.
+    #[arg(long, value_enum)]
+    from: Side,
+    /// Variant of the protocol; bingo's tells where an error reply has the id it answers [default:
+    /// header-id].
+    #[arg(long, value_enum)]
+    dialect: Option<Dialect>,
+    /// Layout of numbers.
+    #[arg(long, value_enum, default_value = "big")]
+    byte_order: ByteOrder,
+    /// The longest payload allowed, in bytes.
+    #[arg(long, value_name = "BYTES", default_value_t = u16::MAX)]
+    max_payload: u16,
+    /// Bytes are hexadecimal text. decode: every line is one chunk, white space inside it is
+    /// ignored. encode: a line for each object.
+    #[arg(long)]
+    hex: bool,
+    /// JSON Lines even on a terminal; encode takes nothing else anyway.
+    #[arg(long)]
+    json: bool,
+    /// Show passwords and tokens instead of "[redacted]", which encode refuses.
+    #[arg(long)]
+    show_secrets: bool,
+    /// Where to read; stdin if absent or "-".
+    file: Option<PathBuf>,
+}
+
+#[derive(Debug, Clone, Copy, ValueEnum)]
+enum Protocol {
+    /// Binary frames over TCP.
+    Bingo,
+}
+
+#[derive(Debug, Clone, Copy, PartialEq, Eq, ValueEnum)]
+enum Side {
+    Client,
+    Server,
+}
+
+#[derive(Debug, Clone, Copy, ValueEnum)]
+enum Dialect {
+    /// The header's id is the one answered.
+    HeaderId,
+    /// The id answered begins the payload, as in a reply.
+    PayloadPrefix,
+}
+
+#[derive(Debug, Clone, Copy, ValueEnum)]
+enum ByteOrder {
+    Big,
+    Little,
+}
+
+/// What each protocol's module provides.
+trait Wire {
+    /// Shows what `chunk`, the next bytes from the wire, makes whole. `Break`: nothing after it can
+    /// be read.
+    fn decode(&mut self, chunk: &[u8], output: &mut Output) -> anyhow::Result<ControlFlow<()>>;
+
+    /// Shows what the end of the input leaves unfinished.
+    fn finish(&mut self, output: &mut Output) -> io::Result<()>;
+
+    /// Appends the bytes of an object of this type; keys that it doesn't take are refused later.
+    fn encode(&self, kind: &str, fields: &mut Fields, dst: &mut Vec<u8>) -> anyhow::Result<()>;
+}
+
+/// Where decoded records go.
+struct Output {
+    writer: BufWriter<Box<dyn Write>>,
+    /// `None` for JSON Lines.
+    hexdump: Option<hexdump::Style>,
+    show_secrets: bool,
+    failed: bool,
+}
+
+impl Output {
+    fn show(&mut self, record: &Record<'_>) -> io::Result<()> {
+        self.failed |= record.outcome.is_err();
+        match &self.hexdump {
+            Some(style) => hexdump::write(record, style, self.show_secrets, &mut self.writer),
+            None => json::write(record, self.show_secrets, &mut self.writer),
+        }
+    }
+}
+
+impl Options {
+    fn wire(&self) -> Box<dyn Wire> {
+        match self.protocol {
+            Protocol::Bingo => Box::new(Bingo::new(self)),
+        }
+    }
+
+    fn input(&self) -> anyhow::Result<BufReader<Box<dyn Read>>> {
+        let reader: Box<dyn Read> = match &self.file {
+            Some(path) if path.as_os_str() != "-" => {
+                Box::new(File::open(path).with_context(|| path.display().to_string())?)
+            }
+            _ => Box::new(io::stdin().lock()),
+        };
+        Ok(BufReader::with_capacity(CHUNK, reader))
+    }
+}
+
+/// The lines of an input that aren't blank, numbered from 1.
+struct Lines {
+    input: BufReader<Box<dyn Read>>,
+    line: Vec<u8>,
+    number: u64,
+}
+
+impl Lines {
+    /// The next line; before it might wait for one, `output` is flushed.
+    fn next(&mut self, output: &mut impl Write) -> anyhow::Result<Option<(u64, &[u8])>> {
+        loop {
+            if !self.input.buffer().contains(&b'\n') {
+                output.flush()?;
+            }
+            self.line.clear();
+            let mut bounded = (&mut self.input).take(MAX_LINE as u64);
+            let read = bounded.read_until(b'\n', &mut self.line).context("can't read")?;
+            self.number += 1;
+            ensure!(read < MAX_LINE, "line {}: longer than {MAX_LINE} bytes", self.number);
+            if read == 0 {
+                return Ok(None);
+            }
+            if !self.line.trim_ascii().is_empty() {
+                return Ok(Some((self.number, self.line.trim_ascii())));
+            }
+        }
+    }
+}
+
+fn decode(options: &Options, output: &mut Output) -> anyhow::Result<()> {
+    let mut wire = options.wire();
+    let mut input = options.input()?;
+    if options.hex {
+        let mut lines = Lines { input, line: Vec::new(), number: 0 };
+        while let Some((number, line)) = lines.next(&mut output.writer)? {
+            let chunk = hex::decode(line).with_context(|| format!("line {number}: not hex"))?;
+            if wire.decode(&chunk, output)?.is_break() {
+                return Ok(());
+            }
+        }
+    } else {
+        loop {
+            output.writer.flush()?;
+            let chunk = match input.fill_buf() {
+                Err(error) if error.kind() == ErrorKind::Interrupted => continue,
+                chunk => chunk.context("can't read")?,
+            };
+            let read = chunk.len();
+            if read == 0 {
+                break;
+            }
+            if wire.decode(chunk, output)?.is_break() {
+                return Ok(());
+            }
+            input.consume(read);
+        }
+    }
+    Ok(wire.finish(output)?)
+}
+
+/// Tells whether all of it could be encoded.
+fn encode(options: &Options, output: &mut impl Write) -> anyhow::Result<bool> {
+    let wire = options.wire();
+    let mut lines = Lines { input: options.input()?, line: Vec::new(), number: 0 };
+    let mut all = true;
+    let mut bytes = Vec::new();
+    while let Some((number, line)) = lines.next(output)? {
+        bytes.clear();
+        match encode_line(wire.as_ref(), line, &mut bytes) {
+            Ok(()) if options.hex => writeln!(output, "{}", hex::encode(&bytes))?,
+            Ok(()) => output.write_all(&bytes)?,
+            Err(error) => {
+                complain(&error.context(format!("line {number}")));
+                all = false;
+            }
+        }
+    }
+    Ok(all)
+}
+
+fn encode_line(wire: &dyn Wire, line: &[u8], dst: &mut Vec<u8>) -> anyhow::Result<()> {
+    let mut fields = Fields::parse(line)?;
+    let kind = fields.text("type")?;
+    wire.encode(&kind, &mut fields, dst)?;
+    fields.finish(&kind)
+}
+
+fn run(command: &Command) -> anyhow::Result<bool> {
+    match command {
+        Command::Decode { options, human, full } => {
+            let human = *human || !options.json && io::stdout().is_terminal();
+            let stdout: Box<dyn Write> = if human {
+                Box::new(anstream::stdout().lock())
+            } else {
+                Box::new(io::stdout().lock())
+            };
+            let mut output = Output {
+                writer: BufWriter::new(stdout),
+                hexdump: human.then_some(hexdump::Style { from: options.from, full: *full }),
+                show_secrets: options.show_secrets,
+                failed: false,
+            };
+            let decoded = decode(options, &mut output);
+            // What was decoded before an error is shown before its message.
+            output.writer.flush()?;
+            decoded.map(|()| !output.failed)
+        }
+        Command::Encode { options } => {
+            let mut output = BufWriter::new(io::stdout().lock());
+            let encoded = encode(options, &mut output);
+            output.flush()?;
+            encoded
+        }
+    }
+}
+
+/// Not `eprintln`, which panics when stderr is closed.
+fn complain(error: &anyhow::Error) {
+    let _ = writeln!(io::stderr(), "inspect: {error:#}");
+}
+
+fn main() -> ExitCode {
+    match run(&Cli::parse().command) {
+        Ok(true) => ExitCode::SUCCESS,
+        Ok(false) => ExitCode::FAILURE,
+        Err(error) => match error.downcast_ref::<io::Error>() {
+            // Whoever reads has had enough, as in `| head`.
+            Some(io) if io.kind() == ErrorKind::BrokenPipe => ExitCode::SUCCESS,
+            _ => {
+                complain(&error);
+                ExitCode::FAILURE
+            }
+        },
+    }
+}

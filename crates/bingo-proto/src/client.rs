@@ -230,7 +230,6 @@ impl From<Common> for ClientEvent {
         match event {
             Common::Request { id, payload } => Self::Request { id, payload },
             Common::Outcome { request, outcome } => Self::Outcome { request, outcome },
-            Common::Event(payload) => Self::Event(payload),
             Common::StrayReply { in_reply_to, outcome } => {
                 Self::StrayReply { in_reply_to, outcome }
             }

@@ -182,19 +182,22 @@ mod session {
         /// | bookkeeping | 4096 |
         ///
         /// It is far above what an ordinary connection uses; an idle one keeps no heap at all.
-        pub const fn max_memory(&self, largest_input: usize) -> usize {
-            let frame = 5 + self.codec.max_payload as usize;
+        pub fn max_memory(&self, largest_input: usize) -> usize {
             let limits = &self.limits;
-            let transmit =
-                if limits.max_transmit_bytes > frame { limits.max_transmit_bytes } else { frame };
-            let pending = limits.max_pending as usize;
-            (4 * frame)
-                .saturating_add(limits.max_event_bytes)
-                .saturating_add(largest_input.saturating_mul(3))
-                .saturating_add(limits.max_events.saturating_add(pending).saturating_mul(256))
-                .saturating_add(transmit.saturating_add(512).saturating_mul(2))
-                .saturating_add(512 * pending)
-                .saturating_add(4096)
+            let frame = usize::from(self.codec.max_payload).saturating_add(5);
+            let pending = usize::from(limits.max_pending);
+            let events = limits.max_events.saturating_add(pending);
+            [
+                frame.saturating_mul(4),
+                limits.max_event_bytes,
+                largest_input.saturating_mul(3),
+                events.saturating_mul(256),
+                limits.max_transmit_bytes.max(frame).saturating_add(512).saturating_mul(2),
+                pending.saturating_mul(512),
+                4096,
+            ]
+            .into_iter()
+            .fold(0, usize::saturating_add)
         }
     }
 

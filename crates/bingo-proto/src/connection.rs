@@ -48,7 +48,6 @@ pub(crate) trait Side: Sized {
 pub(crate) enum Common {
     Request { id: PeerRequestId, payload: Payload },
     Outcome { request: RequestId, outcome: Outcome },
-    Event(Payload),
     StrayReply { in_reply_to: MessageId, outcome: Outcome },
 }
 

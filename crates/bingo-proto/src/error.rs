@@ -95,7 +95,7 @@ pub enum EncodeError {
         /// The configured `max_payload`.
         limit: u16,
     },
-    /// An own id of the peer's half, or an id replied to of one's own half (B5).
+    /// The id in the header is of the wrong half (B5).
     #[error("message id {0} of the wrong half")]
     WrongIdHalf(MessageId),
     /// The buffer can't grow and has too little room.

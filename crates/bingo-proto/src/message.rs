@@ -283,7 +283,7 @@ impl<'a> ClientMessage<'a> {
     /// header style (B7): for those `id` is not looked at.
     ///
     /// # Errors
-    /// The payload is too long, or an id is of the wrong half; `dst` is as it was.
+    /// The payload is too long, or the id in the header is of the wrong half; `dst` is as it was.
     pub fn encode(
         &self,
         id: MessageId,
@@ -359,7 +359,7 @@ impl<'a> ServerMessage<'a> {
     /// header style (B7): for those `id` is not looked at.
     ///
     /// # Errors
-    /// The payload is too long, or an id is of the wrong half; `dst` is as it was.
+    /// The payload is too long, or the id in the header is of the wrong half; `dst` is as it was.
     pub fn encode(
         &self,
         id: MessageId,
@@ -490,7 +490,10 @@ impl Writer<'_> {
     ) -> Result<(), EncodeError> {
         match self.config.error_reply_style {
             ErrorReplyStyle::HeaderId => {
-                expect_role(in_reply_to, self.peer())?;
+                // It stands where an own id would, so its half is checked as one (B5).
+                if in_reply_to.role() == self.sender {
+                    return Err(EncodeError::WrongIdHalf(in_reply_to));
+                }
                 FrameRef::new(OpCode::ErrorReply, in_reply_to, text.as_bytes())
                     .encode(self.config, dst)
             }
@@ -508,16 +511,8 @@ impl Writer<'_> {
         dst: &mut impl BufMut,
     ) -> Result<(), EncodeError> {
         expect_role(self.id, self.sender)?;
-        expect_role(in_reply_to, self.peer())?;
         let prefix = self.config.byte_order.write(in_reply_to.0);
         crate::codec::write_frame(opcode, self.id, &prefix, body, self.config, dst)
-    }
-
-    const fn peer(&self) -> Role {
-        match self.sender {
-            Role::Client => Role::Server,
-            Role::Server => Role::Client,
-        }
     }
 }
 

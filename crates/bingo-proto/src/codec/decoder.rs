@@ -104,7 +104,8 @@ impl Decoder {
             Err(error) => return Err(self.fail(error, input)),
         }
         self.carry.extend_from_slice(input);
-        input.clear();
+        // An empty slice would keep the read alive.
+        *input = Bytes::new();
         Ok(None)
     }
 
@@ -128,7 +129,7 @@ impl Decoder {
     }
 
     /// Bytes of an unfinished frame that are kept.
-    pub const fn buffered(&self) -> usize {
+    pub fn buffered(&self) -> usize {
         if self.lent { 0 } else { self.carry.len() }
     }
 

@@ -4,7 +4,7 @@ use bytes::{Bytes, BytesMut};
 use thiserror::Error;
 use tokio_util::codec;
 
-use super::{Decoder, Frame, FrameRef};
+use super::{Decoder, Frame};
 use crate::{CodecConfig, DecodeError, EncodeError};
 
 /// Frames for [`tokio_util::codec::Framed`]: a thin adapter around [`Decoder`].
@@ -71,14 +71,6 @@ impl codec::Encoder<Frame> for FrameCodec {
     type Error = FrameCodecError;
 
     fn encode(&mut self, frame: Frame, dst: &mut BytesMut) -> Result<(), FrameCodecError> {
-        codec::Encoder::encode(self, frame.as_ref(), dst)
-    }
-}
-
-impl codec::Encoder<FrameRef<'_>> for FrameCodec {
-    type Error = FrameCodecError;
-
-    fn encode(&mut self, frame: FrameRef<'_>, dst: &mut BytesMut) -> Result<(), FrameCodecError> {
-        Ok(frame.encode(self.decoder.config(), dst)?)
+        Ok(frame.as_ref().encode(self.decoder.config(), dst)?)
     }
 }

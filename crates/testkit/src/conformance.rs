@@ -1,0 +1,315 @@
+//! What every session and every codec must do, whatever its protocol.
+
+use std::fmt::Debug;
+use std::time::{Duration, Instant};
+
+use smallwire_core::Session;
+
+use crate::{Numbers, epoch, measure};
+
+/// A session to be tested, with the application around it.
+pub trait Subject {
+    /// The session.
+    type Session: Session<Input = [u8], Transmit: AsRef<[u8]>, Event: Debug, Error: Debug>;
+
+    /// A new one, at the start or somewhere on its way.
+    fn start(&self, now: Instant) -> Self::Session;
+
+    /// What the application does on an event.
+    fn react(&self, session: &mut Self::Session, now: Instant, event: EventOf<Self>);
+
+    /// Something the application does of its own accord.
+    fn act(&self, session: &mut Self::Session, now: Instant, choice: u8);
+
+    /// The most heap a session may keep, in bytes, if no input is longer than `largest_input`.
+    fn max_memory(&self, largest_input: usize) -> usize;
+}
+
+/// The events of a subject's session.
+pub type EventOf<S> = <<S as Subject>::Session as Session>::Event;
+
+/// What a session let be seen of itself.
+#[derive(Debug, Clone, PartialEq, Eq, Default)]
+pub struct Transcript {
+    /// Every event, as `Debug` prints it.
+    pub events: Vec<String>,
+    /// Every byte sent.
+    pub sent: Vec<u8>,
+    /// How it ended.
+    pub end: Option<String>,
+}
+
+/// A call to a session.
+#[derive(Debug, Clone)]
+pub enum Call {
+    /// Bytes arrive.
+    Input(Vec<u8>),
+    /// The peer will send no more.
+    Eof,
+    /// Time passes, and the session is told.
+    Sleep(Duration),
+    /// The session is told of a time before the last one.
+    Back(Duration),
+    /// The application does something.
+    Act(u8),
+}
+
+/// In which order a driver polls.
+#[derive(Debug, Clone, Copy, PartialEq, Eq)]
+pub enum Polls {
+    /// All transmits, then all events.
+    TransmitFirst,
+    /// All events, then all transmits.
+    EventsFirst,
+    /// One of each in turn, and the timeout at every chance.
+    Alternating,
+}
+
+/// Whether the application reacts to events.
+#[derive(Debug, Clone, Copy, PartialEq, Eq)]
+pub enum App {
+    /// It does.
+    Reacts,
+    /// It only listens.
+    Listens,
+}
+
+/// Polls until there is nothing more to be done.
+pub fn drain<S: Subject>(
+    subject: &S,
+    session: &mut S::Session,
+    now: Instant,
+    polls: Polls,
+    app: App,
+    seen: &mut Transcript,
+) {
+    loop {
+        let (events, sent) = (seen.events.len(), seen.sent.len());
+        let one = polls == Polls::Alternating;
+        if polls != Polls::EventsFirst {
+            take_transmits(session, one, seen);
+        }
+        while let Some(event) = session.poll_event() {
+            seen.events.push(format!("{event:?}"));
+            if app == App::Reacts {
+                subject.react(session, now, event);
+            }
+            if one {
+                let _ = (session.poll_timeout(), session.wants_input(), session.ended());
+                break;
+            }
+        }
+        if polls == Polls::EventsFirst {
+            take_transmits(session, one, seen);
+        }
+        if (seen.events.len(), seen.sent.len()) == (events, sent) {
+            break;
+        }
+    }
+    seen.end = session.ended().map(|end| format!("{end:?}"));
+}
+
+fn take_transmits<S: Session<Transmit: AsRef<[u8]>>>(s: &mut S, one: bool, seen: &mut Transcript) {
+    while let Some(bytes) = s.poll_transmit() {
+        assert!(!bytes.as_ref().is_empty(), "an empty transmit");
+        seen.sent.extend_from_slice(bytes.as_ref());
+        if one {
+            break;
+        }
+    }
+}
+
+/// Makes the calls, polling after each, and checks what must hold at any time.
+pub fn run<S: Subject>(subject: &S, calls: &[Call], polls: Polls, app: App) -> Transcript {
+    let mut now = epoch();
+    let mut session = subject.start(now);
+    let mut seen = Transcript::default();
+    drain(subject, &mut session, now, polls, app, &mut seen);
+    for call in calls {
+        let end = seen.end.clone();
+        match call {
+            Call::Input(bytes) => session.handle_input(now, bytes),
+            Call::Eof => session.handle_eof(now),
+            Call::Sleep(duration) => {
+                now += *duration;
+                session.handle_timeout(now);
+            }
+            Call::Back(duration) => {
+                session.handle_timeout(now.checked_sub(*duration).unwrap_or(now));
+            }
+            Call::Act(choice) => subject.act(&mut session, now, *choice),
+        }
+        drain(subject, &mut session, now, polls, app, &mut seen);
+        if end.is_some() {
+            assert_eq!(end, seen.end, "the end changed");
+        }
+        if session.ended().is_some() {
+            assert!(!session.wants_input(), "wants input after its end");
+            assert_eq!(session.poll_timeout(), None, "a timeout after its end");
+        } else {
+            assert!(session.wants_input(), "drained, and still wants no input");
+        }
+    }
+    seen
+}
+
+/// Cuts `bytes` into pieces of random sizes up to `largest`.
+pub fn cut(bytes: &[u8], largest: usize, numbers: &mut Numbers) -> Vec<Vec<u8>> {
+    let mut rest = bytes;
+    let mut pieces = Vec::new();
+    while !rest.is_empty() {
+        let (piece, later) = rest.split_at((1 + numbers.below(largest)).min(rest.len()));
+        pieces.push(piece.to_vec());
+        rest = later;
+    }
+    pieces
+}
+
+/// Chunking never changes events, error or end, nor what is sent, except where the peer's own end
+/// finds some of it still unsent.
+pub fn session_ignores_chunking<S: Subject>(subject: &S, stream: &[u8]) {
+    let run_in = |pieces: Vec<Vec<u8>>| {
+        let calls: Vec<_> = pieces.into_iter().map(Call::Input).chain([Call::Eof]).collect();
+        run(subject, &calls, Polls::EventsFirst, App::Listens)
+    };
+    let whole = run_in(vec![stream.to_vec()]);
+    for largest in [1, 2, 3, 7, 64, 1460] {
+        let pieces = cut(stream, largest, &mut Numbers::new(largest as u64));
+        let cut = run_in(pieces);
+        assert_eq!((&cut.events, &cut.end), (&whole.events, &whole.end), "pieces up to {largest}");
+        assert!(cut.sent.starts_with(&whole.sent), "sent, in pieces of up to {largest}");
+    }
+}
+
+/// The same of a codec: `decode` gives all there is to see of decoding these pieces.
+pub fn codec_ignores_chunking<R: Debug + PartialEq>(
+    stream: &[u8],
+    decode: impl Fn(&[Vec<u8>]) -> R,
+) {
+    let whole = decode(&[stream.to_vec()]);
+    for largest in [1, 2, 3, 7, 64, 1460] {
+        let pieces = cut(stream, largest, &mut Numbers::new(largest as u64));
+        assert_eq!(decode(&pieces), whole, "in pieces of up to {largest}");
+    }
+}
+
+/// A script of calls out of any bytes: what a fuzzer writes. Bytes for the session are taken from
+/// `stream`, so that some of them mean something.
+pub fn script(mut fuzz: &[u8], mut stream: &[u8]) -> Vec<Call> {
+    let mut calls = Vec::new();
+    while let Some((&op, rest)) = fuzz.split_first() {
+        fuzz = rest;
+        let argument = usize::from(op >> 3);
+        calls.push(match op & 7 {
+            0..=2 => {
+                let len = (argument * argument).min(stream.len());
+                let (now, later) = stream.split_at(len);
+                stream = later;
+                Call::Input(now.to_vec())
+            }
+            3 => {
+                let (now, later) = fuzz.split_at(argument.min(fuzz.len()));
+                fuzz = later;
+                Call::Input(now.to_vec())
+            }
+            4 => Call::Sleep(Duration::from_millis(1 << argument.min(36))),
+            5 => Call::Act(op >> 3),
+            6 if argument == 31 => Call::Eof,
+            6 => Call::Back(Duration::from_secs(argument as u64)),
+            _ => Call::Act(fuzz.first().copied().unwrap_or(0)),
+        });
+    }
+    calls
+}
+
+/// No calls in any order make it panic, and the order of polls makes no difference. Where limits are
+/// so `tight` that the driver's pace shows (an answer that doesn't fit isn't sent), it makes none to
+/// what a silent application hears.
+pub fn session_survives<S: Subject>(subject: &S, calls: &[Call], tight: bool) {
+    for app in [App::Reacts, App::Listens] {
+        let expected = run(subject, calls, Polls::EventsFirst, app);
+        for polls in [Polls::TransmitFirst, Polls::Alternating] {
+            let got = run(subject, calls, polls, app);
+            if !tight {
+                assert_eq!(got, expected, "{polls:?}, {app:?}");
+            } else if app == App::Listens {
+                assert_eq!((&got.events, &got.end), (&expected.events, &expected.end), "{polls:?}");
+            }
+        }
+    }
+}
+
+/// Which of its duties a driver neglects.
+#[derive(Debug, Clone, Copy, PartialEq, Eq)]
+pub enum Neglect {
+    /// None.
+    Nothing,
+    /// Takes no events.
+    Events,
+    /// Takes nothing to be sent.
+    Transmits,
+    /// Takes neither.
+    Both,
+}
+
+/// Feeds `pieces` as long as input is wanted and checks that the peak of memory is what the
+/// formula says, whatever the driver neglects. Gives the peaks in bytes.
+pub fn memory_is_bounded<S: Subject>(subject: &S, pieces: &[Vec<u8>]) -> Vec<(Neglect, u64)> {
+    let largest = pieces.iter().map(Vec::len).max().unwrap_or(0);
+    let limit = subject.max_memory(largest) as u64;
+    [Neglect::Nothing, Neglect::Events, Neglect::Transmits, Neglect::Both]
+        .into_iter()
+        .map(|neglect| {
+            let now = epoch();
+            let mut session = None;
+            let used = measure(|| {
+                let session = session.insert(subject.start(now));
+                for (at, piece) in pieces.iter().enumerate() {
+                    if session.wants_input() {
+                        session.handle_input(now, piece);
+                    }
+                    if at % 8 == 0 {
+                        subject.act(session, now, u8::try_from(at / 8 % 256).unwrap_or(0));
+                    }
+                    if matches!(neglect, Neglect::Nothing | Neglect::Transmits) {
+                        while session.poll_event().is_some() {}
+                    }
+                    if matches!(neglect, Neglect::Nothing | Neglect::Events) {
+                        while session.poll_transmit().is_some() {}
+                    }
+                }
+            });
+            assert!(
+                used.bytes_max <= limit,
+                "{neglect:?}: {} bytes, the limit is {limit}",
+                used.bytes_max
+            );
+            (neglect, used.bytes_max)
+        })
+        .collect()
+}
+
+/// Twice as much input takes no more than about twice as long: quadratic work would take four times
+/// as long. The best of several runs each, and several tries, because the machine has other work.
+pub fn work_is_linear(mut work: impl FnMut(usize), n: usize) {
+    let mut best_of = |n| {
+        (0..5)
+            .map(|_| {
+                let start = epoch();
+                work(n);
+                start.elapsed()
+            })
+            .min()
+            .unwrap_or_default()
+    };
+    let mut ratios = Vec::new();
+    for _ in 0..5 {
+        let (once, twice) = (best_of(n), best_of(2 * n));
+        let ratio = twice.as_secs_f64() / once.as_secs_f64().max(1e-9);
+        if ratio < 3.0 {
+            return;
+        }
+        ratios.push(ratio);
+    }
+    panic!("twice the input takes {ratios:.1?} times as long");
+}

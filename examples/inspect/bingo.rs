@@ -1,0 +1,302 @@
+//! Bingo: frames in a byte stream.
+
+use std::borrow::Cow;
+use std::io;
+use std::ops::ControlFlow;
+
+use anyhow::{anyhow, bail};
+use bingo_proto::{
+    ByteOrder, ClientMessage, CodecConfig, DecodeError, DecodeErrorKind, Decoder, ErrorReplyStyle,
+    Identification, MessageId, OpCode, Secret, ServerMessage,
+};
+
+use crate::json::Fields;
+use crate::record::{Part, Problem, REDACTED, Record, Value};
+use crate::{Dialect, Options, Output, Side, Wire};
+
+/// For `--help`.
+pub(crate) const NOTES: &str = "\
+bingo types and their fields (ids are integers, payloads \"text\" if UTF-8, else \"payload\" in hex):
+  noop
+  identification               message_id, login, username
+  ready                        message_id, token; token_hex if that isn't text
+  ping                         message_id
+  request, event, data_update  message_id, text or payload
+  reply                        message_id, in_reply_to, text or payload; an acknowledgement neither
+  error_reply                  in_reply_to; message_id with payload-prefix; a server's has text
+  protocol_error               message_id, text
+
+bingo errors:
+  malformed          layout: a reply too short for an id, a payload where none may be, text that
+                     isn't UTF-8
+  not_json           an identification that isn't JSON
+  invalid_field      an identification that is JSON, but no object, nested too deeply, or with a
+                     key missing, twice or not a string
+  wrong_direction    a frame of the other side's
+  wrong_id_half      a message id of the other side's half
+  unknown_opcode     ends the stream
+  payload_too_large  ends the stream
+  unexpected_eof     the input ended inside a frame";
+
+/// Bytes of opcode, id and length.
+const HEADER: usize = 5;
+
+pub(crate) struct Bingo {
+    from: Side,
+    config: CodecConfig,
+    decoder: Decoder,
+    /// What has come of a frame that isn't whole.
+    partial: Vec<u8>,
+    /// The frame that is shown.
+    frame: Vec<u8>,
+}
+
+impl Bingo {
+    pub(crate) fn new(options: &Options) -> Self {
+        let config = CodecConfig::default()
+            .max_payload(options.max_payload)
+            .byte_order(match options.byte_order {
+                crate::ByteOrder::Big => ByteOrder::BigEndian,
+                crate::ByteOrder::Little => ByteOrder::LittleEndian,
+            })
+            .error_reply_style(match options.dialect {
+                None | Some(Dialect::HeaderId) => ErrorReplyStyle::HeaderId,
+                Some(Dialect::PayloadPrefix) => ErrorReplyStyle::PayloadPrefix,
+            });
+        Self {
+            from: options.from,
+            config,
+            decoder: Decoder::new(config),
+            partial: Vec::new(),
+            frame: Vec::new(),
+        }
+    }
+
+    /// What to show of `frame`, of which no more has come if it isn't whole.
+    fn record<'a>(
+        &self,
+        offset: u64,
+        frame: &'a [u8],
+        checked: Result<(), DecodeError>,
+    ) -> Record<'a> {
+        let mut rest = frame;
+        let first = cut(&mut rest, 1);
+        let opcode = first.first().and_then(|byte| OpCode::from_byte(*byte));
+        let kind = opcode.map_or("?", name);
+        let mut parts = vec![Part::layout("opcode", first, Value::Word(kind))];
+        let mut number = |name, is_field| {
+            let bytes = cut(&mut rest, 2);
+            let value = match (<[u8; 2]>::try_from(bytes), self.config.byte_order) {
+                (Ok(two), ByteOrder::BigEndian) => Value::Number(u16::from_be_bytes(two).into()),
+                (Ok(two), ByteOrder::LittleEndian) => Value::Number(u16::from_le_bytes(two).into()),
+                (Err(_), _) => Value::None,
+            };
+            if !bytes.is_empty() {
+                parts.push(Part { is_field, ..Part::layout(name, bytes, value) });
+            }
+        };
+        let id_is_answered = opcode.is_some_and(|opcode| self.answers_in_header(opcode));
+        number(if id_is_answered { "in_reply_to" } else { "message_id" }, true);
+        number("length", false);
+        if matches!(opcode, Some(OpCode::Reply | OpCode::ErrorReply)) && !id_is_answered {
+            number("in_reply_to", true);
+        }
+        let outcome = match checked {
+            Ok(()) => {
+                parts.extend(opcode.into_iter().flat_map(|opcode| self.body(opcode, rest)));
+                Ok(kind)
+            }
+            Err(error) => {
+                if !rest.is_empty() {
+                    let payload = Part::layout("payload", rest, Value::None);
+                    parts.push(payload.secret(opcode == Some(OpCode::Ready)));
+                }
+                Err(Problem { kind: problem(error.kind), detail: error.to_string() })
+            }
+        };
+        Record { offset, length: frame.len() as u64, outcome, parts }
+    }
+
+    /// What a good frame carries behind its ids.
+    fn body<'a>(&self, opcode: OpCode, bytes: &'a [u8]) -> Vec<Part<'a>> {
+        let text = std::str::from_utf8(bytes).ok().map(Cow::Borrowed);
+        match opcode {
+            OpCode::Noop | OpCode::Ping => vec![],
+            OpCode::ErrorReply if self.from == Side::Client => vec![],
+            OpCode::Reply if bytes.is_empty() => vec![],
+            OpCode::Identification => {
+                let mut parts = vec![Part::layout("json", bytes, Value::None)];
+                if let Ok(who) = Identification::from_json(bytes) {
+                    parts.push(Part::field("login", &[], Value::Text(who.login)));
+                    parts.push(Part::field("username", &[], Value::Text(who.username)));
+                }
+                parts
+            }
+            OpCode::Ready => vec![
+                match text {
+                    // As text it would be taken for a token that isn't shown.
+                    Some(text) if text != REDACTED => {
+                        Part::field("token", bytes, Value::Text(text))
+                    }
+                    _ => Part::field("token_hex", bytes, Value::Bytes(bytes)),
+                }
+                .secret(true),
+            ],
+            _ => vec![match text {
+                Some(text) => Part::field("text", bytes, Value::Text(text)),
+                None => Part::field("payload", bytes, Value::Bytes(bytes)),
+            }],
+        }
+    }
+
+    /// Whether the id in the header is that of the message answered.
+    fn answers_in_header(&self, opcode: OpCode) -> bool {
+        opcode == OpCode::ErrorReply && self.config.error_reply_style == ErrorReplyStyle::HeaderId
+    }
+}
+
+impl Wire for Bingo {
+    fn decode(&mut self, mut chunk: &[u8], output: &mut Output) -> anyhow::Result<ControlFlow<()>> {
+        loop {
+            let (offset, before) = (self.decoder.offset(), chunk);
+            match self.decoder.decode(&mut chunk) {
+                Ok(Some(frame)) => {
+                    self.partial.clear();
+                    self.frame.clear();
+                    frame.encode(&self.config, &mut self.frame)?;
+                    let checked = match self.from {
+                        Side::Client => ClientMessage::decode(frame, &self.config).map(drop),
+                        Side::Server => ServerMessage::decode(frame, &self.config).map(drop),
+                    };
+                    let checked = checked.map_err(|error| error.shifted(offset));
+                    output.show(&self.record(offset, &self.frame, checked))?;
+                }
+                Ok(None) => {
+                    self.partial.extend_from_slice(before);
+                    return Ok(ControlFlow::Continue(()));
+                }
+                Err(error) => {
+                    self.partial.extend_from_slice(before);
+                    let unknown = matches!(error.kind, DecodeErrorKind::UnknownOpcode(_));
+                    self.partial.truncate(if unknown { 1 } else { HEADER });
+                    output.show(&self.record(offset, &self.partial, Err(error)))?;
+                    return Ok(ControlFlow::Break(()));
+                }
+            }
+        }
+    }
+
+    fn finish(&mut self, output: &mut Output) -> io::Result<()> {
+        match self.decoder.finish() {
+            Ok(()) => Ok(()),
+            error => output.show(&self.record(self.decoder.offset(), &self.partial, error)),
+        }
+    }
+
+    fn encode(&self, kind: &str, fields: &mut Fields, dst: &mut Vec<u8>) -> anyhow::Result<()> {
+        let opcode = OpCode::ALL.into_iter().find(|opcode| name(*opcode) == kind);
+        let opcode = opcode.ok_or_else(|| anyhow!("unknown type {kind:?}"))?;
+        let has_own_id = opcode != OpCode::Noop && !self.answers_in_header(opcode);
+        let id = if has_own_id { MessageId(fields.u16("message_id")?) } else { MessageId(0) };
+        let in_reply_to = match opcode {
+            OpCode::Reply | OpCode::ErrorReply => MessageId(fields.u16("in_reply_to")?),
+            _ => MessageId(0),
+        };
+        let text = match opcode {
+            OpCode::ErrorReply if self.from == Side::Server => fields.text("text")?,
+            OpCode::ProtocolError if fields.has("text") => fields.text("text")?,
+            _ => String::new(),
+        };
+        let payload = match opcode {
+            OpCode::Ready if fields.has("token_hex") => fields.bytes("token_hex")?,
+            OpCode::Ready => fields.secret("token")?.into_bytes(),
+            OpCode::Reply if !fields.has("text") && !fields.has("payload") => Vec::new(),
+            OpCode::Reply | OpCode::Request | OpCode::Event | OpCode::DataUpdate => {
+                if fields.has("payload") {
+                    fields.bytes("payload")?
+                } else {
+                    fields.text("text")?.into_bytes()
+                }
+            }
+            _ => Vec::new(),
+        };
+        match self.from {
+            Side::Client => {
+                use ClientMessage as M;
+                let message = match opcode {
+                    OpCode::Noop => M::Noop,
+                    OpCode::Identification => M::Identification(Identification::new(
+                        fields.text("login")?,
+                        fields.text("username")?,
+                    )),
+                    OpCode::Request => M::Request(&payload),
+                    OpCode::Reply => M::Reply { in_reply_to, body: &payload },
+                    OpCode::ErrorReply => M::ErrorReply { in_reply_to },
+                    OpCode::ProtocolError => M::ProtocolError { reason: &text },
+                    OpCode::Event => M::Event(&payload),
+                    OpCode::Ready | OpCode::Ping | OpCode::DataUpdate => {
+                        bail!("a client doesn't send this")
+                    }
+                };
+                message.encode(id, &self.config, dst)?;
+            }
+            Side::Server => {
+                use ServerMessage as M;
+                let message = match opcode {
+                    OpCode::Noop => M::Noop,
+                    OpCode::Identification => bail!("a server doesn't send this"),
+                    OpCode::Ready => M::Ready { token: Secret::new(&payload) },
+                    OpCode::Ping => M::Ping,
+                    OpCode::Request => M::Request(&payload),
+                    OpCode::Reply => M::Reply { in_reply_to, body: &payload },
+                    OpCode::ErrorReply => M::ErrorReply { in_reply_to, text: &text },
+                    OpCode::ProtocolError => M::ProtocolError { reason: &text },
+                    OpCode::Event => M::Event(&payload),
+                    OpCode::DataUpdate => M::DataUpdate(&payload),
+                };
+                message.encode(id, &self.config, dst)?;
+            }
+        }
+        Ok(())
+    }
+}
+
+/// The spec's name for what is wrong.
+const fn problem(kind: DecodeErrorKind) -> &'static str {
+    use DecodeErrorKind as K;
+    match kind {
+        K::UnknownOpcode(_) => "unknown_opcode",
+        K::PayloadTooLarge { .. } => "payload_too_large",
+        K::UnexpectedEof => "unexpected_eof",
+        K::WrongDirection(_) => "wrong_direction",
+        K::WrongIdHalf(_) => "wrong_id_half",
+        K::NotJson => "not_json",
+        K::NotAnObject | K::TooDeep | K::MissingKey(_) | K::NotAString(_) | K::DuplicateKey => {
+            "invalid_field"
+        }
+        // ReplyTooShort, PayloadNotEmpty, NotUtf8.
+        _ => "malformed",
+    }
+}
+
+/// Takes up to `count` bytes off the front.
+fn cut<'a>(bytes: &mut &'a [u8], count: usize) -> &'a [u8] {
+    let (front, rest) = bytes.split_at(count.min(bytes.len()));
+    *bytes = rest;
+    front
+}
+
+const fn name(opcode: OpCode) -> &'static str {
+    match opcode {
+        OpCode::Noop => "noop",
+        OpCode::Identification => "identification",
+        OpCode::Ready => "ready",
+        OpCode::Ping => "ping",
+        OpCode::Request => "request",
+        OpCode::Reply => "reply",
+        OpCode::ErrorReply => "error_reply",
+        OpCode::ProtocolError => "protocol_error",
+        OpCode::Event => "event",
+        OpCode::DataUpdate => "data_update",
+    }
+}

@@ -1,0 +1,146 @@
+//! JSON Lines, out and in.
+
+use std::fmt;
+use std::io::{self, Write};
+
+use anyhow::{anyhow, bail, ensure};
+use serde::de::{Deserialize, Deserializer, Error as _, MapAccess, Visitor};
+use serde::ser::{Serialize, SerializeMap, Serializer};
+use serde_json::value::RawValue;
+
+use crate::hex;
+use crate::record::{REDACTED, Record, Value};
+
+/// Writes a record as one object on a line.
+pub(crate) fn write(
+    record: &Record<'_>,
+    show_secrets: bool,
+    writer: &mut impl Write,
+) -> io::Result<()> {
+    serde_json::to_writer(&mut *writer, &Object { record, show_secrets })?;
+    writer.write_all(b"\n")
+}
+
+struct Object<'a> {
+    record: &'a Record<'a>,
+    show_secrets: bool,
+}
+
+impl Serialize for Object<'_> {
+    fn serialize<S: Serializer>(&self, serializer: S) -> Result<S::Ok, S::Error> {
+        let mut map = serializer.serialize_map(None)?;
+        map.serialize_entry("offset", &self.record.offset)?;
+        map.serialize_entry("length", &self.record.length)?;
+        match &self.record.outcome {
+            Ok(kind) => {
+                map.serialize_entry("type", kind)?;
+                for part in self.record.parts.iter().filter(|part| part.is_field) {
+                    match &part.value {
+                        _ if part.is_secret && !self.show_secrets => {
+                            map.serialize_entry(part.name, REDACTED)?;
+                        }
+                        Value::None => {}
+                        Value::Number(number) => map.serialize_entry(part.name, number)?,
+                        Value::Bytes(bytes) => {
+                            map.serialize_entry(part.name, &hex::encode(bytes))?;
+                        }
+                        Value::Text(text) => map.serialize_entry(part.name, text)?,
+                        Value::Word(word) => map.serialize_entry(part.name, word)?,
+                    }
+                }
+            }
+            Err(problem) => {
+                map.serialize_entry("error", problem.kind)?;
+                map.serialize_entry("detail", &problem.detail)?;
+            }
+        }
+        map.end()
+    }
+}
+
+/// An object to be encoded. What is taken out of it is used; [`finish`](Self::finish) refuses the
+/// rest. No message shows a value, since it may be a secret.
+pub(crate) struct Fields(Vec<(String, Box<RawValue>)>);
+
+impl Fields {
+    pub(crate) fn parse(line: &[u8]) -> anyhow::Result<Self> {
+        let mut fields: Self = serde_json::from_slice(line).map_err(|error| {
+            let message = error.to_string();
+            // An input line is JSON's line 1, whatever its number.
+            let end = message.rfind(" at line ").unwrap_or(message.len());
+            anyhow!("{}, column {}", &message[..end], error.column())
+        })?;
+        ensure!(!fields.has("error"), "what was wrong can't be encoded");
+        fields.0.retain(|(key, _)| !matches!(key.as_str(), "offset" | "length" | "frame"));
+        Ok(fields)
+    }
+
+    pub(crate) fn has(&self, key: &str) -> bool {
+        self.0.iter().any(|(name, _)| name == key)
+    }
+
+    pub(crate) fn text(&mut self, key: &str) -> anyhow::Result<String> {
+        serde_json::from_str(self.take(key)?.get()).map_err(|_| anyhow!("{key:?} must be a string"))
+    }
+
+    /// Bytes written as hex.
+    pub(crate) fn bytes(&mut self, key: &str) -> anyhow::Result<Vec<u8>> {
+        let digits = self.secret(key)?;
+        // White space is for input lines only.
+        let spaced = digits.contains(char::is_whitespace);
+        let bytes = hex::decode(digits.as_bytes()).filter(|_| !spaced);
+        bytes.ok_or_else(|| anyhow!("{key:?} must be hex"))
+    }
+
+    /// Text that decode doesn't show unasked.
+    pub(crate) fn secret(&mut self, key: &str) -> anyhow::Result<String> {
+        let text = self.text(key)?;
+        ensure!(text != REDACTED, "{key:?} is redacted: decode with --show-secrets");
+        Ok(text)
+    }
+
+    pub(crate) fn u16(&mut self, key: &str) -> anyhow::Result<u16> {
+        serde_json::from_str(self.take(key)?.get())
+            .map_err(|_| anyhow!("{key:?} must be an integer from 0 to 65535"))
+    }
+
+    /// `kind` is the object's type.
+    pub(crate) fn finish(&self, kind: &str) -> anyhow::Result<()> {
+        if let Some((key, _)) = self.0.first() {
+            bail!("{key:?} doesn't belong to this {kind}");
+        }
+        Ok(())
+    }
+
+    fn take(&mut self, key: &str) -> anyhow::Result<Box<RawValue>> {
+        let at = self.0.iter().position(|(name, _)| name == key);
+        at.map(|at| self.0.remove(at).1).ok_or_else(|| anyhow!("{key:?} is missing"))
+    }
+}
+
+impl<'de> Deserialize<'de> for Fields {
+    fn deserialize<D: Deserializer<'de>>(deserializer: D) -> Result<Self, D::Error> {
+        deserializer.deserialize_map(FieldsVisitor)
+    }
+}
+
+struct FieldsVisitor;
+
+impl<'de> Visitor<'de> for FieldsVisitor {
+    type Value = Fields;
+
+    fn expecting(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
+        f.write_str("an object")
+    }
+
+    fn visit_map<A: MapAccess<'de>>(self, mut map: A) -> Result<Fields, A::Error> {
+        let mut fields = Fields(Vec::new());
+        while let Some(key) = map.next_key::<String>()? {
+            if fields.has(&key) {
+                return Err(A::Error::custom(format_args!("{key:?} is there twice")));
+            }
+            fields.0.push((key, map.next_value()?));
+        }
+        Ok(fields)
+    }
+}
