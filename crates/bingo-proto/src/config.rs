@@ -9,16 +9,18 @@ pub enum ByteOrder {
 }
 
 impl ByteOrder {
+    /// The number that these two bytes of the wire are.
     #[inline]
-    pub(crate) const fn read(self, bytes: [u8; 2]) -> u16 {
+    pub const fn read(self, bytes: [u8; 2]) -> u16 {
         match self {
             Self::BigEndian => u16::from_be_bytes(bytes),
             Self::LittleEndian => u16::from_le_bytes(bytes),
         }
     }
 
+    /// The two bytes of the wire that this number is.
     #[inline]
-    pub(crate) const fn write(self, number: u16) -> [u8; 2] {
+    pub const fn write(self, number: u16) -> [u8; 2] {
         match self {
             Self::BigEndian => number.to_be_bytes(),
             Self::LittleEndian => number.to_le_bytes(),

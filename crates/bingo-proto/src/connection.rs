@@ -438,7 +438,7 @@ impl<S: Side> Endpoint<S> {
             return;
         }
         let events = c.events.len();
-        let held = input.len().saturating_add(c.decoder.buffered());
+        let held = input.len().saturating_add(c.decoder.unfinished().len());
         c.rest = if c.rest.is_empty() {
             Bytes::copy_from_slice(input)
         } else {

@@ -41,7 +41,7 @@ pub enum DecodeErrorKind {
     #[error("the stream ended inside a frame")]
     UnexpectedEof,
     /// The sender's role may not send this (B4).
-    #[error("{0:?} from the wrong side")]
+    #[error("{0} from the wrong side")]
     WrongDirection(OpCode),
     /// The id is of the half of the other side (B5).
     #[error("message id {0} of the wrong half")]
@@ -182,7 +182,7 @@ mod session {
         #[error(transparent)]
         Malformed(DecodeErrorKind),
         /// Something that isn't allowed at this point of the conversation (steps 1–3).
-        #[error("{0:?} out of turn")]
+        #[error("{0} out of turn")]
         OutOfTurn(OpCode),
         /// A second open request under one id (B5).
         #[error("a second open request {0}")]

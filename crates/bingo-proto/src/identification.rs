@@ -38,9 +38,14 @@ impl<'a> Identification<'a> {
     /// Reads it from JSON. Unknown keys are ignored; strings without escapes are borrowed.
     ///
     /// # Errors
-    /// Not JSON, not an object, a key missing or twice or not a string, or nested deeper than 128
-    /// levels. The offset counts from the start of `json`.
+    /// Not UTF-8 and so not JSON; nested deeper than 128 levels, whatever else is wrong; not JSON,
+    /// not an object, or a key missing, twice or not a string. The offset counts from the start of `json`.
     pub fn from_json(json: &'a [u8]) -> Result<Self, DecodeError> {
+        // serde_json doesn't look at the text of what is ignored.
+        core::str::from_utf8(json).map_err(|e| DecodeError {
+            kind: DecodeErrorKind::NotJson,
+            offset: e.valid_up_to() as u64,
+        })?;
         if let Some(offset) = deeper_than(MAX_DEPTH, json) {
             return Err(DecodeError { kind: DecodeErrorKind::TooDeep, offset });
         }

@@ -78,6 +78,22 @@ impl OpCode {
         })
     }
 
+    /// Its name in the spec, in snake case, as `Display` shows it.
+    pub const fn name(self) -> &'static str {
+        match self {
+            Self::Noop => "noop",
+            Self::Identification => "identification",
+            Self::Ready => "ready",
+            Self::Ping => "ping",
+            Self::Request => "request",
+            Self::Reply => "reply",
+            Self::ErrorReply => "error_reply",
+            Self::ProtocolError => "protocol_error",
+            Self::Event => "event",
+            Self::DataUpdate => "data_update",
+        }
+    }
+
     /// Whether `role` may send it (B4).
     pub const fn may_be_sent_by(self, role: Role) -> bool {
         match self {
@@ -85,6 +101,12 @@ impl OpCode {
             Self::Ready | Self::Ping | Self::DataUpdate => matches!(role, Role::Server),
             _ => true,
         }
+    }
+}
+
+impl fmt::Display for OpCode {
+    fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
+        f.write_str(self.name())
     }
 }
 
@@ -120,10 +142,10 @@ impl fmt::Debug for MessageId {
     }
 }
 
-/// Four hexadecimal digits.
+/// Hexadecimal, as `0x8000`.
 impl fmt::Display for MessageId {
     fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
-        write!(f, "{:04x}", self.0)
+        write!(f, "{:#06x}", self.0)
     }
 }
 

@@ -115,7 +115,7 @@ impl Decoder {
     /// [`UnexpectedEof`](DecodeErrorKind::UnexpectedEof) inside a frame, with the offset at which
     /// that frame starts (conversation, step 7); or the error that `decode` gave before.
     pub fn finish(&self) -> Result<(), DecodeError> {
-        if self.buffered() == 0 {
+        if self.unfinished().is_empty() {
             return Ok(());
         }
         Header::read(&self.carry, &self.config).map_err(|e| e.shifted(self.offset))?;
@@ -128,14 +128,14 @@ impl Decoder {
         self.offset
     }
 
-    /// Bytes of an unfinished frame that are kept.
-    pub fn buffered(&self) -> usize {
-        if self.lent { 0 } else { self.carry.len() }
+    /// What has arrived of a frame that isn't whole yet, or can't be read.
+    pub fn unfinished(&self) -> &[u8] {
+        if self.lent { &[] } else { &self.carry }
     }
 
     /// Frees the carry buffer if no frame is unfinished.
     pub fn release(&mut self) {
-        if self.buffered() == 0 {
+        if self.unfinished().is_empty() {
             self.carry = Vec::new();
             self.lent = false;
         }
@@ -210,7 +210,7 @@ impl fmt::Debug for Decoder {
         f.debug_struct("Decoder")
             .field("config", &self.config)
             .field("offset", &self.offset)
-            .field("buffered", &self.buffered())
+            .field("unfinished", &self.unfinished().len())
             .finish_non_exhaustive()
     }
 }

@@ -1,0 +1,58 @@
+//! Proves that the codecs need no std: this library brings what std would, and uses them.
+#![no_std]
+
+extern crate alloc;
+
+use core::alloc::{GlobalAlloc, Layout};
+use core::cell::UnsafeCell;
+use core::panic::PanicInfo;
+
+use smallwire::bingo::{ClientMessage, CodecConfig, Decoder, Identification, MessageId};
+
+/// Hands out memory once and never takes it back.
+struct Bump(UnsafeCell<(usize, [u8; 65_536])>);
+
+// SAFETY: one thread uses it.
+unsafe impl Sync for Bump {}
+
+// SAFETY: every block lies within the array, is aligned, and overlaps none before.
+unsafe impl GlobalAlloc for Bump {
+    unsafe fn alloc(&self, layout: Layout) -> *mut u8 {
+        let (used, memory) = unsafe { &mut *self.0.get() };
+        let start = memory.as_mut_ptr();
+        let at = (start as usize + *used).next_multiple_of(layout.align()) - start as usize;
+        if at + layout.size() > memory.len() {
+            return core::ptr::null_mut();
+        }
+        *used = at + layout.size();
+        unsafe { start.add(at) }
+    }
+
+    unsafe fn dealloc(&self, _: *mut u8, _: Layout) {}
+}
+
+#[global_allocator]
+static MEMORY: Bump = Bump(UnsafeCell::new((0, [0; 65_536])));
+
+#[panic_handler]
+fn panic(_: &PanicInfo<'_>) -> ! {
+    loop {}
+}
+
+/// The number of frames that a bingo client's first words decode to.
+#[unsafe(no_mangle)]
+pub extern "C" fn bingo_frames() -> usize {
+    let config = CodecConfig::default();
+    let mut wire = alloc::vec::Vec::new();
+    let who = ClientMessage::Identification(Identification::new("9f2c", "Ada"));
+    if who.encode(MessageId(0), &config, &mut wire).is_err() {
+        return 0;
+    }
+    let mut decoder = Decoder::new(config);
+    let mut input = &wire[..];
+    let mut frames = 0;
+    while let Ok(Some(frame)) = decoder.decode(&mut input) {
+        frames += usize::from(ClientMessage::decode(frame, &config).is_ok());
+    }
+    frames
+}
