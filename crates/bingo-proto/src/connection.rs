@@ -470,7 +470,7 @@ impl<S: Side> Endpoint<S> {
     /// Decodes what was accepted, as far as there is room for what comes of it.
     fn decode(&mut self) {
         let c = &mut self.connection;
-        while c.ended.is_none() {
+        while c.ended.is_none() && !c.rest.is_empty() {
             if c.is_full() {
                 c.clock.stall();
                 return;
@@ -486,9 +486,16 @@ impl<S: Side> Endpoint<S> {
                         c.end_by_violation(Violation { offset, ..violation });
                     }
                 }
-                Ok(None) => break,
+                Ok(None) => {}
                 Err(error) => c.end_by_violation(error.into()),
             }
+        }
+        if c.rest.is_empty() {
+            // An empty slice would keep the read alive.
+            c.rest = Bytes::new();
+        }
+        if c.events.is_empty() {
+            c.held = 0;
         }
         if c.eof && c.ended.is_none() {
             let end = match c.decoder.finish() {

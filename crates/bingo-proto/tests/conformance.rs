@@ -146,10 +146,7 @@ fn floods(config: &Config, of_server: bool) -> Vec<Vec<Vec<u8>>> {
     let sparse = [noop.repeat(60_000), event.clone()].concat();
     [noop, ping, event, large, stray, sparse]
         .into_iter()
-        .flat_map(|unit| {
-            let stream = unit.repeat(600_000 / unit.len());
-            [4096, 65_536].map(|piece| stream.chunks(piece).map(<[u8]>::to_vec).collect())
-        })
+        .map(|unit| unit.repeat(600_000 / unit.len()).chunks(16_384).map(<[u8]>::to_vec).collect())
         .collect()
 }
 

@@ -849,6 +849,25 @@ fn step7_the_end_of_the_stream_at_every_byte() {
 }
 
 #[test]
+fn step7_the_end_shows_even_if_nothing_is_taken() {
+    // Nobody can write to the socket any more, nor does anybody listen.
+    let limits = Limits::default().max_transmit_bytes(7).max_events(1);
+    let config = Arc::new(Config::default().limits(limits));
+    let input = [
+        server_bytes(&ServerMessage::Ping, 0x8001),
+        server_bytes(&ServerMessage::Event(b"x"), 0x8002),
+    ];
+    let mut client = client_got(&config, true, &input[1]);
+    client.handle_eof(epoch());
+    assert_eq!(client.ended(), Some(&End::Clean));
+    assert!(client.poll_event().is_some());
+    let mut client = client_got(&config, true, &input[0]);
+    assert!(!client.wants_input());
+    client.handle_eof(epoch());
+    assert_eq!(client.ended(), Some(&End::Clean));
+}
+
+#[test]
 fn step7_the_peer_sees_a_clean_close() {
     let mut pair = ready(Config::default());
     pair.server.session.event(pair.now, b"bye").unwrap();
