@@ -58,7 +58,7 @@ async fn main() -> anyhow::Result<()> {
         () = std::future::ready(()) => {}
     }
     writeln!(io::stdout(), "listening on {}", listener.local_addr()?)?;
-    let log = Arc::new(|line| {
+    let log = Arc::new(|line: &str| {
         // Nobody reads it? Play on.
         let _ = writeln!(io::stderr(), "{line}");
     });

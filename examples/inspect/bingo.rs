@@ -38,15 +38,10 @@ bingo errors:
   payload_too_large  ends the stream
   unexpected_eof     the input ended inside a frame";
 
-/// Bytes of opcode, id and length.
-const HEADER: usize = 5;
-
 pub(crate) struct Bingo {
     from: Side,
     config: CodecConfig,
     decoder: Decoder,
-    /// What has come of a frame that isn't whole.
-    partial: Vec<u8>,
     /// The frame that is shown.
     frame: Vec<u8>,
 }
@@ -63,13 +58,7 @@ impl Bingo {
                 None | Some(Dialect::HeaderId) => ErrorReplyStyle::HeaderId,
                 Some(Dialect::PayloadPrefix) => ErrorReplyStyle::PayloadPrefix,
             });
-        Self {
-            from: options.from,
-            config,
-            decoder: Decoder::new(config),
-            partial: Vec::new(),
-            frame: Vec::new(),
-        }
+        Self { from: options.from, config, decoder: Decoder::new(config), frame: Vec::new() }
     }
 
     /// What to show of `frame`, of which no more has come if it isn't whole.
@@ -82,14 +71,13 @@ impl Bingo {
         let mut rest = frame;
         let first = cut(&mut rest, 1);
         let opcode = first.first().and_then(|byte| OpCode::from_byte(*byte));
-        let kind = opcode.map_or("?", name);
+        let kind = opcode.map_or("?", OpCode::name);
         let mut parts = vec![Part::layout("opcode", first, Value::Word(kind))];
         let mut number = |name, is_field| {
             let bytes = cut(&mut rest, 2);
-            let value = match (<[u8; 2]>::try_from(bytes), self.config.byte_order) {
-                (Ok(two), ByteOrder::BigEndian) => Value::Number(u16::from_be_bytes(two).into()),
-                (Ok(two), ByteOrder::LittleEndian) => Value::Number(u16::from_le_bytes(two).into()),
-                (Err(_), _) => Value::None,
+            let value = match bytes.try_into() {
+                Ok(two) => Value::Number(self.config.byte_order.read(two).into()),
+                Err(_) => Value::None,
             };
             if !bytes.is_empty() {
                 parts.push(Part { is_field, ..Part::layout(name, bytes, value) });
@@ -158,10 +146,9 @@ impl Bingo {
 impl Wire for Bingo {
     fn decode(&mut self, mut chunk: &[u8], output: &mut Output) -> anyhow::Result<ControlFlow<()>> {
         loop {
-            let (offset, before) = (self.decoder.offset(), chunk);
+            let offset = self.decoder.offset();
             match self.decoder.decode(&mut chunk) {
                 Ok(Some(frame)) => {
-                    self.partial.clear();
                     self.frame.clear();
                     frame.encode(&self.config, &mut self.frame)?;
                     let checked = match self.from {
@@ -171,15 +158,13 @@ impl Wire for Bingo {
                     let checked = checked.map_err(|error| error.shifted(offset));
                     output.show(&self.record(offset, &self.frame, checked))?;
                 }
-                Ok(None) => {
-                    self.partial.extend_from_slice(before);
-                    return Ok(ControlFlow::Continue(()));
-                }
+                Ok(None) => return Ok(ControlFlow::Continue(())),
                 Err(error) => {
-                    self.partial.extend_from_slice(before);
-                    let unknown = matches!(error.kind, DecodeErrorKind::UnknownOpcode(_));
-                    self.partial.truncate(if unknown { 1 } else { HEADER });
-                    output.show(&self.record(offset, &self.partial, Err(error)))?;
+                    let mut frame = self.decoder.unfinished();
+                    if matches!(error.kind, DecodeErrorKind::UnknownOpcode(_)) {
+                        frame = cut(&mut frame, 1);
+                    }
+                    output.show(&self.record(offset, frame, Err(error)))?;
                     return Ok(ControlFlow::Break(()));
                 }
             }
@@ -189,12 +174,15 @@ impl Wire for Bingo {
     fn finish(&mut self, output: &mut Output) -> io::Result<()> {
         match self.decoder.finish() {
             Ok(()) => Ok(()),
-            error => output.show(&self.record(self.decoder.offset(), &self.partial, error)),
+            error => {
+                let partial = self.decoder.unfinished();
+                output.show(&self.record(self.decoder.offset(), partial, error))
+            }
         }
     }
 
     fn encode(&self, kind: &str, fields: &mut Fields, dst: &mut Vec<u8>) -> anyhow::Result<()> {
-        let opcode = OpCode::ALL.into_iter().find(|opcode| name(*opcode) == kind);
+        let opcode = OpCode::ALL.into_iter().find(|opcode| opcode.name() == kind);
         let opcode = opcode.ok_or_else(|| anyhow!("unknown type {kind:?}"))?;
         let has_own_id = opcode != OpCode::Noop && !self.answers_in_header(opcode);
         let id = if has_own_id { MessageId(fields.u16("message_id")?) } else { MessageId(0) };
@@ -284,19 +272,4 @@ fn cut<'a>(bytes: &mut &'a [u8], count: usize) -> &'a [u8] {
     let (front, rest) = bytes.split_at(count.min(bytes.len()));
     *bytes = rest;
     front
-}
-
-const fn name(opcode: OpCode) -> &'static str {
-    match opcode {
-        OpCode::Noop => "noop",
-        OpCode::Identification => "identification",
-        OpCode::Ready => "ready",
-        OpCode::Ping => "ping",
-        OpCode::Request => "request",
-        OpCode::Reply => "reply",
-        OpCode::ErrorReply => "error_reply",
-        OpCode::ProtocolError => "protocol_error",
-        OpCode::Event => "event",
-        OpCode::DataUpdate => "data_update",
-    }
 }

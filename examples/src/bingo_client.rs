@@ -265,7 +265,13 @@ impl App<Client> for Plugin {
 }
 
 impl Plugin {
-    fn question(&mut self, session: &mut Client, now: Instant, id: PeerRequestId, payload: &Payload) {
+    fn question(
+        &mut self,
+        session: &mut Client,
+        now: Instant,
+        id: PeerRequestId,
+        payload: &Payload,
+    ) {
         match payload.json() {
             Ok(question @ Question::MapTime) => {
                 if self.manual {

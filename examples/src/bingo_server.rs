@@ -26,12 +26,12 @@ use tokio::task::JoinSet;
 use crate::bingo_game::{Ask, Board, MapTime, News, Question, Say, Variables};
 use crate::tcp::{App, drive};
 
-/// More connections than these are closed at once.
-const MAX_CONNECTIONS: usize = 1000;
+/// More connections than these are closed at once. The names of all must fit into one Reply.
+const MAX_CONNECTIONS: usize = 500;
 
 /// News and updates that wait for a connection's task: it takes them at once, but every other
 /// connection may have something new before it gets to run.
-const MAX_COMMANDS: usize = 4 * MAX_CONNECTIONS;
+const MAX_COMMANDS: usize = 8 * MAX_CONNECTIONS;
 
 /// Longest name of a player, in bytes: a board full of names has to fit into one DataUpdate.
 const MAX_NAME: usize = 32;
@@ -57,7 +57,7 @@ pub struct Options {
 }
 
 /// Where the server's notes go, a line each.
-pub type Log = Arc<dyn Fn(String) + Send + Sync>;
+pub type Log = Arc<dyn Fn(&str) + Send + Sync>;
 
 /// Plays with whoever connects, until `shutdown`; then closes all connections.
 pub async fn serve(
@@ -88,10 +88,10 @@ pub async fn serve(
             Ok((stream, peer)) if connections.len() < MAX_CONNECTIONS => {
                 connections.spawn(connection(table.clone(), number, stream, peer));
             }
-            Ok((_, peer)) => (table.log)(format!("{peer}: no room for another connection")),
+            Ok((_, peer)) => (table.log)(&format!("{peer}: no room for another connection")),
             Err(error) => {
                 // Such as too many open files: goes by when connections end.
-                (table.log)(format!("accept: {error}"));
+                (table.log)(&format!("accept: {error}"));
                 tokio::time::sleep(Duration::from_millis(100)).await;
             }
         }
@@ -100,7 +100,7 @@ pub async fn serve(
     table.room().close();
     let all_closed = async { while connections.join_next().await.is_some() {} };
     if tokio::time::timeout(SHUTDOWN_TIME, all_closed).await.is_err() {
-        (table.log)("some connections didn't close in time".into());
+        (table.log)("some connections didn't close in time");
     }
 }
 
@@ -122,7 +122,7 @@ async fn connection(table: Arc<Table>, number: u64, stream: TcpStream, peer: Soc
     let _ = stream.set_nodelay(true);
     let end = drive(&mut session, stream, commands, &mut player).await;
     let who = &player.who;
-    log(match end {
+    log(&match end {
         Ok(End::Clean) => format!("{who}: closed"),
         Ok(End::Error(error)) => format!("{who}: {error}"),
         Err(error) => format!("{who}: connection lost: {error}"),
@@ -244,11 +244,11 @@ impl App<Server> for Player {
                 Ok(())
             }
             ServerEvent::Pong { round_trip } => {
-                self.log(format!("answered a ping after {round_trip:.1?}"));
+                self.log(&format!("answered a ping after {round_trip:.1?}"));
                 Ok(())
             }
             ServerEvent::StrayReply { in_reply_to, .. } => {
-                self.log(format!("answered {in_reply_to} too late"));
+                self.log(&format!("answered {in_reply_to} too late"));
                 Ok(())
             }
             _ => Ok(()),
@@ -299,7 +299,7 @@ impl Player {
             None
         };
         if let Some(text) = refusal {
-            (self.table.log)(format!("{}: refused: {text}", self.who));
+            (self.table.log)(&format!("{}: refused: {text}", self.who));
             return decided(session.refuse(now, text));
         }
         let Some(token) = token() else {
@@ -308,7 +308,7 @@ impl Player {
         };
         decided(session.accept(now, token.as_bytes()))?;
         session.data_update(now, &json(&room.board.variables()))?;
-        (self.table.log)(format!("{}: let in as {name}", self.who));
+        (self.table.log)(&format!("{}: let in as {name}", self.who));
         name.clone_into(&mut self.who);
         if let Some(seat) = room.seats.get_mut(&self.number) {
             seat.name = Some(self.who.clone());
@@ -364,7 +364,7 @@ impl Player {
             _ => None,
         };
         if map_time_ms.is_none() {
-            self.log(format!("no map time: {outcome:?}"));
+            self.log(&format!("no map time: {outcome:?}"));
         }
         self.table.room().announce(&News::Bingo { who: self.who.clone(), row, map_time_ms });
     }
@@ -386,17 +386,17 @@ impl Player {
             // It has ended while we were about to: the next thing that `drive` sees.
             Ok(()) | Err(AnswerError::Send(SendError::Ended)) => {}
             Err(AnswerError::Send(SendError::QueueFull)) => self.turn_out(session, now),
-            Err(error) => self.log(format!("not sent: {error}")),
+            Err(error) => self.log(&format!("not sent: {error}")),
         }
     }
 
     fn turn_out(&self, session: &mut Server, now: Instant) {
-        self.log("turned out: too slow".into());
+        self.log("turned out: too slow");
         session.protocol_error(now, "too slow");
     }
 
-    fn log(&self, note: String) {
-        (self.table.log)(format!("{}: {note}", self.who));
+    fn log(&self, note: &str) {
+        (self.table.log)(&format!("{}: {note}", self.who));
     }
 }
 
@@ -419,7 +419,7 @@ fn decided(result: Result<(), DecideError>) -> Result<(), AnswerError> {
 fn token() -> Option<String> {
     let mut random = [0; 16];
     getrandom::fill(&mut random).ok()?;
-    Some(random.iter().map(|byte| format!("{byte:02x}")).collect())
+    Some(format!("{:032x}", u128::from_ne_bytes(random)))
 }
 
 fn json(value: &impl Serialize) -> Bytes {

@@ -81,12 +81,11 @@ where
             written = send(&mut writer, &mut unsent), if unsent.is_some() && broken.is_none() => {
                 broken = written.err();
             }
-            command = commands.recv(), if has_commands => match command {
-                Some(command) => app.command(session, now(), command),
-                None => {
-                    has_commands = false;
-                    app.commands_closed(session, now());
-                }
+            command = commands.recv(), if has_commands => if let Some(command) = command {
+                app.command(session, now(), command);
+            } else {
+                has_commands = false;
+                app.commands_closed(session, now());
             },
             () = sleep_until(due) => session.handle_timeout(now()),
         }
@@ -124,7 +123,10 @@ where
 }
 
 /// Sends `unsent`. May be dropped and called again: it goes on where it was.
-async fn send(writer: &mut (impl AsyncWrite + Unpin), unsent: &mut Option<impl Buf>) -> io::Result<()> {
+async fn send(
+    writer: &mut (impl AsyncWrite + Unpin),
+    unsent: &mut Option<impl Buf>,
+) -> io::Result<()> {
     if let Some(bytes) = unsent {
         writer.write_all_buf(bytes).await?;
         writer.flush().await?;

@@ -202,17 +202,17 @@ fn every_error_has_its_line() {
         (
             b"\x09\x80\x00\x00\x00".to_vec(),
             "wrong_direction",
-            "DataUpdate from the wrong side at byte 1",
+            "data_update from the wrong side at byte 1",
         ),
         (
             b"\x04\x80\x00\x00\x00".to_vec(),
             "wrong_id_half",
-            "message id 8000 of the wrong half at byte 2",
+            "message id 0x8000 of the wrong half at byte 2",
         ),
         (
             b"\x06\x00\x01\x00\x00".to_vec(),
             "wrong_id_half",
-            "message id 0001 of the wrong half at byte 2",
+            "message id 0x0001 of the wrong half at byte 2",
         ),
         (
             b"\x05\x00\x00\x00\x01\x80".to_vec(),
@@ -509,7 +509,7 @@ fn the_hexdump_has_every_field() {
     assert!(out.contains("json") && out.contains("login        \"9f2c\""), "{out}");
     let (status, out) = decode("--from client --human", b"\x04\x80\x00\x00\x01x\xaa");
     assert_eq!(status, 1);
-    assert!(out.contains("wrong_id_half: message id 8000 of the wrong half at byte 1"), "{out}");
+    assert!(out.contains("wrong_id_half: message id 0x8000 of the wrong half at byte 1"), "{out}");
     assert!(out.contains("  00000005  78 "), "{out}");
     assert!(out.contains("unknown_opcode: unknown opcode 0xaa at byte 6  1 byte\n"), "{out}");
 }
@@ -592,4 +592,46 @@ fn memory_does_not_grow_with_the_input() {
     assert!(kib < 16 * 1024, "{kib} KiB for 32 MiB");
     drop(stdin);
     assert!(child.wait().unwrap().success());
+}
+
+#[test]
+fn the_vectors_read_and_write_as_they_say() {
+    let file = include_str!("../../crates/bingo-proto/tests/vectors/bingo.json");
+    let file: serde_json::Value = serde_json::from_str(file).unwrap();
+    for vector in file["vectors"].as_array().unwrap() {
+        let name = vector["name"].as_str().unwrap();
+        let mut args =
+            format!("bingo --hex --show-secrets --from {}", vector["from"].as_str().unwrap());
+        for (option, key) in [
+            ("byte-order", "byte_order"),
+            ("dialect", "error_reply"),
+            ("max-payload", "max_payload"),
+        ] {
+            match &vector["config"][key] {
+                serde_json::Value::Null => {}
+                serde_json::Value::String(text) => write!(args, " --{option} {text}").unwrap(),
+                other => write!(args, " --{option} {other}").unwrap(),
+            }
+        }
+        let bytes = vector["bytes"].as_str().unwrap();
+        let (status, out, err) = run(&format!("decode {args}"), bytes);
+        assert_eq!((status, &err[..]), (i32::from(vector.get("error").is_some()), ""), "{name}");
+        let mut objects: Vec<serde_json::Value> = out
+            .split(|byte| *byte == b'\n')
+            .filter(|line| !line.is_empty())
+            .map(|line| serde_json::from_slice(line).unwrap())
+            .collect();
+        for object in &mut objects {
+            object.as_object_mut().unwrap().retain(|key, _| key != "offset" && key != "length");
+        }
+        let bad = objects.iter().position(|object| object.get("error").is_some());
+        objects.truncate(bad.unwrap_or(objects.len()));
+        assert_eq!(&objects, vector["messages"].as_array().unwrap(), "{name}");
+        if vector["canonical"] == true {
+            let (status, again, err) = run(&format!("encode {args}"), out);
+            assert_eq!((status, err), (0, String::new()), "{name}");
+            let again = String::from_utf8(again).unwrap().replace('\n', "");
+            assert_eq!(again, bytes, "{name}");
+        }
+    }
 }

@@ -7,7 +7,6 @@
 mod trace;
 mod wire;
 
-use std::io::Write;
 use std::net::SocketAddr;
 use std::process::ExitCode;
 use std::sync::Arc;
@@ -42,11 +41,11 @@ async fn main() -> ExitCode {
     let steps = trace.steps();
     match end {
         Ok(()) => {
-            let _ = writeln!(anstream::stdout(), "\nall {steps} steps happened");
+            trace.line(format_args!("\nall {steps} steps happened"));
             ExitCode::SUCCESS
         }
         Err(error) => {
-            let _ = writeln!(anstream::stdout(), "\nstep {steps} FAILED: {error:#}");
+            trace.line(format_args!("\nstep {steps} FAILED: {error:#}"));
             ExitCode::FAILURE
         }
     }
@@ -57,7 +56,14 @@ async fn tour(trace: &mut Trace) -> anyhow::Result<()> {
         .request_timeout(REQUEST_TIMEOUT)
         .ping_interval(Some(Duration::from_millis(300)));
     let mut server = Server::start(config).await?;
-    trace.start(server.address);
+    trace.line(format_args!(
+        "A bingo server listens on {}. For each frame: when, who to whom,",
+        server.address
+    ));
+    trace.line(format_args!(
+        "what it means, and below that its bytes: opcode, id, length, payload."
+    ));
+    trace.line(format_args!("After ⇒ what an application makes of it."));
 
     trace.step("Ada logs in: who she is, then a token, which stays secret, and the board");
     let mut ada = Player::connect(&server, "ada", "Ada", false).await?;
@@ -203,8 +209,8 @@ impl Server {
             logins: ["ada", "ben"].map(String::from).into(),
             cells: 4,
         };
-        let log_line = Arc::new(move |line| {
-            let _ = sender.send(line);
+        let log_line = Arc::new(move |line: &str| {
+            let _ = sender.send(line.to_owned());
         });
         let task = tokio::spawn(serve(listener, options, log_line, async {
             let _ = stopped.await;
@@ -213,7 +219,7 @@ impl Server {
     }
 
     /// Shows the first line of the log that contains `text`, when there is one.
-    async fn logs(&mut self, trace: &Trace, text: &str) -> anyhow::Result<()> {
+    async fn logs(&mut self, trace: &mut Trace, text: &str) -> anyhow::Result<()> {
         loop {
             if let Some(at) = self.lines.iter().position(|line| line.contains(text)) {
                 trace.note("server", &self.lines.remove(at));
@@ -264,7 +270,7 @@ impl Player {
         Ok(Self { name: name.into(), frames, notes, commands, task })
     }
 
-    async fn logged_in(&mut self, trace: &Trace) -> anyhow::Result<()> {
+    async fn logged_in(&mut self, trace: &mut Trace) -> anyhow::Result<()> {
         self.sends(trace, OpCode::Identification, r#"{"login":"#).await?;
         self.receives(trace, OpCode::Ready, "[redacted]").await?;
         self.notes(trace, |note| matches!(note, Note::Ready { .. })).await?;
@@ -276,22 +282,27 @@ impl Player {
         self.commands.try_send(command).map_err(|error| anyhow!("{}: {error}", self.name))
     }
 
-    async fn sends(&mut self, trace: &Trace, opcode: OpCode, text: &str) -> anyhow::Result<()> {
+    async fn sends(&mut self, trace: &mut Trace, opcode: OpCode, text: &str) -> anyhow::Result<()> {
         self.frames.expect(trace, ToServer, opcode, text).await
     }
 
-    async fn receives(&mut self, trace: &Trace, opcode: OpCode, text: &str) -> anyhow::Result<()> {
+    async fn receives(
+        &mut self,
+        trace: &mut Trace,
+        opcode: OpCode,
+        text: &str,
+    ) -> anyhow::Result<()> {
         self.frames.expect(trace, ToClient, opcode, text).await
     }
 
-    async fn pinged(&mut self, trace: &Trace) -> anyhow::Result<()> {
+    async fn pinged(&mut self, trace: &mut Trace) -> anyhow::Result<()> {
         self.frames.expect_ping(trace).await
     }
 
     /// Shows the next note of the application, which has to be the right one.
     async fn notes(
         &mut self,
-        trace: &Trace,
+        trace: &mut Trace,
         is_right: impl Fn(&Note) -> bool,
     ) -> anyhow::Result<()> {
         let note = timeout(PATIENCE, self.notes.recv()).await.ok().flatten();
@@ -302,7 +313,7 @@ impl Player {
     }
 
     /// The session must be over, in this way, and nothing may have happened that wasn't shown.
-    async fn ends(mut self, trace: &Trace, expected: &End<SessionError>) -> anyhow::Result<()> {
+    async fn ends(mut self, trace: &mut Trace, expected: &End<SessionError>) -> anyhow::Result<()> {
         let end = timeout(PATIENCE, self.task).await;
         let end = end.with_context(|| format!("{} doesn't end", self.name))???;
         match end.error() {
@@ -329,7 +340,7 @@ impl Raw {
         Ok(Self { tee, frames })
     }
 
-    async fn violates(&mut self, trace: &Trace, garbage: &[u8]) -> anyhow::Result<()> {
+    async fn violates(&mut self, trace: &mut Trace, garbage: &[u8]) -> anyhow::Result<()> {
         self.tee.write_all(garbage).await?;
         // Its own end stays open: it is the server that closes.
         let heard = timeout(PATIENCE, self.tee.read_to_end(&mut Vec::new())).await;

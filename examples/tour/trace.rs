@@ -1,10 +1,10 @@
 //! The tour's output: at most 100 columns, in colours where there are any.
 
-use std::fmt::Display;
-use std::io::Write;
-use std::net::SocketAddr;
+use std::fmt::{self, Display};
+use std::io::{Stdout, Write};
 use std::time::Instant;
 
+use anstream::AutoStream;
 use anstyle::{AnsiColor, Style};
 
 use crate::wire::{Direction, Seen};
@@ -19,55 +19,65 @@ const INDENT: usize = 31;
 const WIDTH: usize = 100;
 
 pub(crate) struct Trace {
+    out: AutoStream<Stdout>,
     start: Instant,
     steps: usize,
 }
 
 impl Trace {
     pub(crate) fn new() -> Self {
-        Self { start: Instant::now(), steps: 0 }
+        Self { out: anstream::stdout(), start: Instant::now(), steps: 0 }
     }
 
     pub(crate) fn steps(&self) -> usize {
         self.steps
     }
 
-    pub(crate) fn start(&self, address: SocketAddr) {
-        line(&format!("A bingo server listens on {address}."));
-        line(&"Each frame: when, who to whom, what it means, and its bytes: opcode, id, length, payload.");
-    }
-
     pub(crate) fn step(&mut self, heading: &str) {
         self.steps += 1;
-        line(&format!("\n{HEADING}{}. {heading}{HEADING:#}", self.steps));
+        let step = self.steps;
+        self.line(format_args!("\n{HEADING}{step}. {heading}{HEADING:#}"));
     }
 
-    pub(crate) fn frame(&self, name: &str, seen: &Seen) {
+    pub(crate) fn frame(&mut self, name: &str, seen: &Seen) {
         let (way, style) = match seen.direction {
             Direction::ToServer => (format!("{name} → server"), TO_SERVER),
             Direction::ToClient => (format!("server → {name}"), TO_CLIENT),
         };
         let millis = seen.at.saturating_duration_since(self.start).as_secs_f64() * 1000.0;
-        let meaning = clip(seen.meaning.trim_end());
-        line(&format!("{millis:>8.1} ms  {style}{way:<18}{style:#}{meaning}"));
-        line(&format!("{:INDENT$}{FAINT}{}{FAINT:#}", "", seen.hex));
+        let mut before = format!("{millis:>8.1} ms  {style}{way:<18}{style:#}");
+        for part in wrapped(seen.meaning.trim_end()) {
+            self.line(format_args!("{before}{part}"));
+            before = " ".repeat(INDENT);
+        }
+        self.line(format_args!("{:INDENT$}{FAINT}{}{FAINT:#}", "", seen.hex));
     }
 
-    /// What one side's application has got of it.
-    pub(crate) fn note(&self, who: &str, note: &dyn Display) {
-        line(&format!("{:INDENT$}{}", "", clip(&format!("⇒ {who}: {note}"))));
+    /// What one side's application makes of it.
+    pub(crate) fn note(&mut self, who: &str, note: &dyn Display) {
+        for part in wrapped(&format!("⇒ {who}: {note}")) {
+            self.line(format_args!("{:INDENT$}{part}", ""));
+        }
+    }
+
+    pub(crate) fn line(&mut self, line: fmt::Arguments<'_>) {
+        // Nobody reads it? The checks are made all the same.
+        let _ = writeln!(self.out, "{line}");
     }
 }
 
-fn clip(text: &str) -> String {
-    let room = WIDTH - INDENT;
-    if text.chars().count() <= room {
-        return text.to_owned();
+/// Lines of whole words.
+fn wrapped(text: &str) -> Vec<String> {
+    let mut lines = vec![String::new()];
+    for word in text.split(' ') {
+        match lines.last_mut() {
+            Some(line) if line.is_empty() => line.push_str(word),
+            Some(line) if line.chars().count() + word.chars().count() < WIDTH - INDENT => {
+                line.push(' ');
+                line.push_str(word);
+            }
+            _ => lines.push(format!("  {word}")),
+        }
     }
-    text.chars().take(room - 1).chain(['…']).collect()
-}
-
-fn line(line: &dyn Display) {
-    // Nobody reads it? The checks are made all the same.
-    let _ = writeln!(anstream::stdout(), "{line}");
+    lines
 }

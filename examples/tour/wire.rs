@@ -1,6 +1,7 @@
 //! Listens in on a client's socket, and reads what it heard with the codec.
 
 use std::collections::{BTreeSet, VecDeque};
+use std::fmt::Write;
 use std::io;
 use std::pin::Pin;
 use std::task::{Context, Poll, ready};
@@ -137,7 +138,7 @@ impl Frames {
     /// (nothing, if that is empty).
     pub(crate) async fn expect(
         &mut self,
-        trace: &Trace,
+        trace: &mut Trace,
         direction: Direction,
         opcode: OpCode,
         text: &str,
@@ -156,7 +157,7 @@ impl Frames {
     /// Shows the next bytes in this direction, which must be no frame.
     pub(crate) async fn expect_garbage(
         &mut self,
-        trace: &Trace,
+        trace: &mut Trace,
         direction: Direction,
     ) -> anyhow::Result<()> {
         let seen = self.wait(|frames| frames.pipe(direction).seen.pop_front()).await?;
@@ -166,7 +167,7 @@ impl Frames {
     }
 
     /// Shows the first Ping and its acknowledgement.
-    pub(crate) async fn expect_ping(&mut self, trace: &Trace) -> anyhow::Result<()> {
+    pub(crate) async fn expect_ping(&mut self, trace: &mut Trace) -> anyhow::Result<()> {
         for direction in [Direction::ToClient, Direction::ToServer] {
             let seen = self.wait(|frames| frames.pings.pop_front()).await.context("no ping")?;
             trace.frame(&self.name, &seen);
@@ -214,8 +215,8 @@ impl Frames {
                 Ok(Some(frame)) => {
                     let len = frame.encoded_len();
                     let is_ping = is_ping(&frame, &mut self.ping_ids);
-                    let raw = pipe.bytes.drain(..len).collect();
-                    let seen = look_at(&frame, raw, direction, at);
+                    let raw: Vec<_> = pipe.bytes.drain(..len).collect();
+                    let seen = look_at(&frame, &raw, direction, at);
                     if is_ping {
                         self.pings.push_back(seen);
                     } else {
@@ -247,32 +248,44 @@ fn is_ping(frame: &FrameRef<'_>, ids: &mut BTreeSet<MessageId>) -> bool {
     }
 }
 
-fn look_at(frame: &FrameRef<'_>, raw: Vec<u8>, direction: Direction, at: Instant) -> Seen {
+fn look_at(frame: &FrameRef<'_>, raw: &[u8], direction: Direction, at: Instant) -> Seen {
     let config = CodecConfig::default();
     let told = match direction {
-        Direction::ToServer => ClientMessage::decode(*frame, &config).map(of_client),
-        Direction::ToClient => ServerMessage::decode(*frame, &config).map(of_server),
+        Direction::ToServer => {
+            ClientMessage::decode(*frame, &config).map(|message| of_client(&message))
+        }
+        Direction::ToClient => {
+            ServerMessage::decode(*frame, &config).map(|message| of_server(&message))
+        }
     };
     let opcode = frame.opcode();
-    let id = frame.id().map(|id| id.to_string()).unwrap_or_default();
+    let id = frame.id().map(digits).unwrap_or_default();
     let (meaning, content) = match told {
         Ok(Told { in_reply_to: None, content }) => (format!("{opcode:?} {id} {content}"), content),
-        Ok(Told { in_reply_to: Some(to), content }) if opcode == OpCode::ErrorReply => {
-            (format!("{opcode:?} to {to}: {content}"), content)
-        }
-        Ok(Told { in_reply_to: Some(to), content }) if content.is_empty() => {
-            (format!("{opcode:?} {id} to {to}: acknowledged"), content)
-        }
         Ok(Told { in_reply_to: Some(to), content }) => {
-            (format!("{opcode:?} {id} to {to}: {content}"), content)
+            let to = digits(to);
+            // An ErrorReply in header style has no id of its own.
+            let what = match opcode {
+                OpCode::ErrorReply => format!("{opcode:?} to {to}"),
+                _ => format!("{opcode:?} {id} to {to}"),
+            };
+            let says = if content.is_empty() { "acknowledged" } else { &content };
+            (format!("{what}: {says}"), content)
         }
-        Err(DecodeError { kind, .. }) => (format!("{opcode:?} {id}, malformed: {kind}"), String::new()),
+        Err(DecodeError { kind, .. }) => {
+            (format!("{opcode:?} {id}, malformed: {kind}"), String::new())
+        }
     };
     let hex = match opcode {
         OpCode::Ready => format!("{} (the token isn't shown)", hex(&raw[..5])),
-        _ => hex(&raw),
+        _ => hex(raw),
     };
     Seen { direction, at, opcode: Some(opcode), content, hex, meaning }
+}
+
+/// An id as it is in the hex.
+fn digits(id: MessageId) -> String {
+    format!("{:04x}", id.0)
 }
 
 /// What a message says beside its id.
@@ -282,12 +295,15 @@ struct Told {
 }
 
 impl Told {
-    fn new(in_reply_to: Option<MessageId>, payload: &[u8]) -> Self {
-        Self { in_reply_to, content: String::from_utf8_lossy(payload).into_owned() }
+    fn new(in_reply_to: Option<&MessageId>, payload: &[u8]) -> Self {
+        Self {
+            in_reply_to: in_reply_to.copied(),
+            content: String::from_utf8_lossy(payload).into_owned(),
+        }
     }
 }
 
-fn of_client(message: ClientMessage<'_>) -> Told {
+fn of_client(message: &ClientMessage<'_>) -> Told {
     match message {
         ClientMessage::Noop => Told::new(None, b""),
         ClientMessage::Identification(who) => Told::new(None, who.to_json().as_bytes()),
@@ -299,7 +315,7 @@ fn of_client(message: ClientMessage<'_>) -> Told {
     }
 }
 
-fn of_server(message: ServerMessage<'_>) -> Told {
+fn of_server(message: &ServerMessage<'_>) -> Told {
     match message {
         ServerMessage::Noop | ServerMessage::Ping => Told::new(None, b""),
         ServerMessage::Ready { token } => Told::new(None, format!("{token:?}").as_bytes()),
@@ -323,10 +339,10 @@ fn hex(bytes: &[u8]) -> String {
         if matches!(at, 1 | 3 | 5) {
             hex.push(' ');
         }
-        hex.push_str(&format!("{byte:02x}"));
+        let _ = write!(hex, "{byte:02x}");
     }
     if bytes.len() > SHOWN {
-        hex.push_str(&format!("… {} bytes", bytes.len()));
+        let _ = write!(hex, "… {} bytes", bytes.len());
     }
     hex
 }

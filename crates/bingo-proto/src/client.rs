@@ -243,8 +243,7 @@ impl Session for Client {
     type Event = ClientEvent;
     type Error = SessionError;
 
-    /// False after the end, and while too many events (or, at a client, acknowledgements of Pings)
-    /// wait to be taken.
+    /// False after the end, and while too many events or acknowledgements of Pings wait to be taken.
     fn wants_input(&self) -> bool {
         self.0.wants_input()
     }

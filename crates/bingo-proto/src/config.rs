@@ -183,7 +183,9 @@ mod session {
         /// | requests and Pings, open or resting, both ways | 512 `max_pending` |
         /// | bookkeeping | 4096 |
         ///
-        /// It is far above what an ordinary connection uses; an idle one keeps no heap at all.
+        /// It is far above what an ordinary connection uses; an idle one keeps no heap at all. What
+        /// was polled is the driver's: a transmit being written comes on top, and so do payloads
+        /// that the application holds on to.
         pub fn max_memory(&self, largest_input: usize) -> usize {
             let limits = &self.limits;
             let frame = usize::from(self.codec.max_payload).saturating_add(5);

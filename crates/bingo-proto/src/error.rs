@@ -257,7 +257,7 @@ mod session {
     #[derive(Debug, Clone, Copy, PartialEq, Eq, Error)]
     #[non_exhaustive]
     pub enum DecideError {
-        /// No client awaits a decision: not identified yet, decided already, or gone.
+        /// No client awaits a decision: not identified yet, or decided already.
         #[error("no client awaits a decision")]
         NotWaiting,
         /// It couldn't be sent; the client still waits.

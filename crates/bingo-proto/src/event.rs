@@ -39,7 +39,7 @@ pub enum ClientEvent {
     DataUpdate(Payload),
     /// An answer to nothing that awaits one: late, twice or made up (B6).
     StrayReply {
-        /// The id it claims to answer.
+        /// The id it claims to answer; `RequestId::message_id` of a request that timed out, say.
         in_reply_to: MessageId,
         /// What it says.
         outcome: Outcome,
@@ -75,7 +75,7 @@ pub enum ServerEvent {
     },
     /// An answer to nothing that awaits one: late, twice or made up (B6).
     StrayReply {
-        /// The id it claims to answer.
+        /// The id it claims to answer; `RequestId::message_id` of a request that timed out, say.
         in_reply_to: MessageId,
         /// What it says.
         outcome: Outcome,

@@ -35,7 +35,8 @@ impl Server {
     /// authenticated requests (conversation, step 2).
     ///
     /// # Errors
-    /// Nothing is sent: nobody waits for it, or the token is too long.
+    /// Nothing is sent: nobody waits for it, the session has ended (the client may have gone, or
+    /// broken the rules, right behind its Identification), or the token is too long.
     pub fn accept(&mut self, now: Instant, token: &[u8]) -> Result<(), DecideError> {
         self.0.at(now);
         let ServerSide::Deciding { .. } = self.0.side else {
@@ -52,7 +53,7 @@ impl Server {
     /// user, and ends the session (conversation, step 2).
     ///
     /// # Errors
-    /// Nothing is sent: nobody waits for it, or the text is too long.
+    /// Nothing is sent: nobody waits for it, the session has ended, or the text is too long.
     pub fn refuse(&mut self, now: Instant, text: &str) -> Result<(), DecideError> {
         self.0.at(now);
         let ServerSide::Deciding { id, .. } = self.0.side else {
@@ -265,8 +266,7 @@ impl Session for Server {
     type Event = ServerEvent;
     type Error = SessionError;
 
-    /// False after the end, and while too many events (or, at a client, acknowledgements of Pings)
-    /// wait to be taken.
+    /// False after the end, and while too many events wait to be taken.
     fn wants_input(&self) -> bool {
         self.0.wants_input()
     }

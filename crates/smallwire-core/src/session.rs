@@ -37,10 +37,11 @@ impl<E> End<E> {
 ///
 /// **Polls** say what is to be done, and never fail either. After *any* call that takes `&mut
 /// self`, the application's own methods (`request`, `close`, …) included, all four may have
-/// changed: poll until [`poll_transmit`](Self::poll_transmit) and
-/// [`poll_event`](Self::poll_event) both give `None`, in whatever order you like, and only then
-/// ask for [`poll_timeout`](Self::poll_timeout) and sleep. An event may be left unpolled for as
-/// long as you please: that is how an application that can't keep up slows its peer down.
+/// changed: poll [`poll_transmit`](Self::poll_transmit) and [`poll_event`](Self::poll_event), in
+/// whatever order you like, until neither gives anything, and only then ask for
+/// [`poll_timeout`](Self::poll_timeout) and sleep. Either may be left unpolled for as long as you
+/// please: events, if the application can't keep up, and transmits, while the socket is still busy
+/// with the last one. That is how the session sees it, and slows the peer down.
 ///
 /// **Back-pressure.** While [`wants_input`](Self::wants_input) is false, leave the bytes in the
 /// socket; taking events or transmits makes it true again. An input that is handed in all the same
@@ -53,6 +54,9 @@ impl<E> End<E> {
 /// - what is still to be sent (the reason of a violation, say) is in `poll_transmit`;
 /// - what was received before the end, and one outcome for every request still open, is in
 ///   `poll_event`.
+///
+/// A transport that fails is an end of the stream: call `handle_eof` and drain the events, so that
+/// every open request has its outcome.
 ///
 /// So: drain both, write what came, then close the socket. Over TCP, half-close it
 /// (`shutdown(Write)`) and read for a moment what the peer has still on its way: closing a socket
@@ -74,9 +78,25 @@ impl<E> End<E> {
 ///     mut on_event: impl FnMut(&mut S, S::Event),
 /// ) -> std::io::Result<End<S::Error>>
 /// where
-///     S: Session<Input = [u8]>,
-///     S::Transmit: AsRef<[u8]>,
-///     S::Error: Clone,
+///     S: Session<Input = [u8], Transmit: AsRef<[u8]>, Error: Clone>,
+/// {
+///     let result = run(session, socket, &mut on_event);
+///     if result.is_err() {
+///         session.handle_eof(Instant::now());
+///         while let Some(event) = session.poll_event() {
+///             on_event(session, event);
+///         }
+///     }
+///     result
+/// }
+///
+/// fn run<S>(
+///     session: &mut S,
+///     socket: &mut TcpStream,
+///     on_event: &mut impl FnMut(&mut S, S::Event),
+/// ) -> std::io::Result<End<S::Error>>
+/// where
+///     S: Session<Input = [u8], Transmit: AsRef<[u8]>, Error: Clone>,
 /// {
 ///     let mut buffer = vec![0; 16 * 1024];
 ///     loop {
@@ -92,14 +112,10 @@ impl<E> End<E> {
 ///         }
 ///         // 2. Over? Everything was drained just now.
 ///         if let Some(end) = session.ended() {
-///             let end = match end {
-///                 End::Clean => End::Clean,
-///                 End::Error(error) => End::Error(error.clone()),
-///             };
 ///             let _ = socket.shutdown(Shutdown::Write);
-///             return Ok(end);
+///             return Ok(end.clone());
 ///         }
-///         // 3. Wait for bytes or for the session's time. All events were taken, so it wants input.
+///         // 3. Wait for bytes or for the session's time. All was drained, so it wants input.
 ///         let now = Instant::now();
 ///         let wait = session.poll_timeout().map(|at| at.saturating_duration_since(now));
 ///         if wait == Some(Duration::ZERO) {
