@@ -5,12 +5,11 @@ use std::time::Instant;
 use bytes::Bytes;
 use smallwire_core::{End, Secret, Session};
 
-use crate::clock::{NEVER, Time};
 use crate::connection::{Common, Connection, Endpoint, Side, reply_body};
 use crate::{
-    AnswerError, ClientEvent, Config, EncodeError, Frame, Identification, OpCode, Outcome, Payload,
-    PeerRequestId, RequestId, Role, SendError, ServerMessage, SessionError, Violation,
-    ViolationKind,
+    AnswerError, ClientEvent, Config, EncodeError, Frame, Identification, MessageId, OpCode,
+    Outcome, Payload, PeerRequestId, RequestId, Role, SendError, ServerMessage, SessionError,
+    Violation, ViolationKind,
 };
 
 /// The game plugin's end of one connection.
@@ -58,10 +57,8 @@ impl Client {
         identification: &Identification<'_>,
         now: Instant,
     ) -> Result<Self, EncodeError> {
-        let mut endpoint = Endpoint::new(config, ClientSide { handshake_deadline: NEVER }, now);
+        let mut endpoint = Endpoint::new(config, ClientSide, now);
         let connection = &mut endpoint.connection;
-        endpoint.side.handshake_deadline =
-            connection.clock.after(connection.config.handshake_timeout);
         let json = identification.to_json();
         connection.send(OpCode::Identification, json.as_bytes()).map_err(|_| {
             EncodeError::PayloadTooLarge { len: json.len(), limit: connection.codec().max_payload }
@@ -72,7 +69,7 @@ impl Client {
     /// Asks the server. Exactly one [`ClientEvent::Outcome`] will tell how it ended (step 5).
     ///
     /// # Errors
-    /// Nothing is sent: not ready, ended, too much waiting, or too long.
+    /// Nothing is sent: not ready, ended, too many requests open, too much waiting, or too long.
     pub fn request(&mut self, now: Instant, payload: &[u8]) -> Result<RequestId, SendError> {
         self.0.at(now).request(payload)
     }
@@ -129,65 +126,60 @@ impl Client {
         self.0.at(now).end_with_protocol_error(reason, End::Clean);
     }
 
-    /// Ends the session; what is queued is still to be sent.
+    /// Ends the session; what is queued is still to be sent. Input that waits, undecoded, for events
+    /// to be taken is dropped.
     pub fn close(&mut self, now: Instant) {
         self.0.at(now).end(End::Clean);
     }
 
     /// Whether the server has let us in.
     pub fn is_ready(&self) -> bool {
-        self.0.connection.is_ready()
+        self.0.connection.ready
     }
 }
 
 #[derive(Debug)]
-struct ClientSide {
-    handshake_deadline: Time,
-}
+struct ClientSide;
 
 impl Side for ClientSide {
     const ROLE: Role = Role::Client;
+    const ANSWERS_BY_ITSELF: bool = true;
     type Event = ClientEvent;
 
     fn handle_frame(
         &mut self,
         c: &mut Connection<ClientEvent>,
+        id: MessageId,
         frame: Frame,
     ) -> Result<(), Violation> {
-        let message = ServerMessage::decode(frame.as_ref(), c.codec())?;
-        let out_of_turn = Err(ViolationKind::OutOfTurn(frame.opcode()).into());
+        let message =
+            ServerMessage::decode(frame.as_ref(), c.codec()).map_err(Violation::malformed)?;
+        let out_of_turn = Err(Violation::at_start(ViolationKind::OutOfTurn(frame.opcode())));
         match message {
             ServerMessage::Noop => {}
             ServerMessage::ProtocolError { reason } => c.end_by_protocol_error(reason),
             ServerMessage::Ping => {
-                let Some(id) = frame.id() else {
-                    return out_of_turn;
-                };
-                if c.is_ready() {
+                if c.ready {
                     c.acknowledge_ping(id);
                 } else {
                     // Step 3 lets us send nothing yet; answered at Ready.
                     c.await_answer(id)?;
                 }
             }
-            ServerMessage::Ready { .. } if !c.is_ready() => {
+            ServerMessage::Ready { .. } if !c.ready => {
                 c.set_ready();
-                self.handshake_deadline = NEVER;
                 while let Some(id) = c.take_unanswered() {
                     c.acknowledge_ping(id);
                 }
                 let token = Secret::new(Payload(frame.into_payload()));
                 c.push_event(ClientEvent::Ready { token });
             }
-            ServerMessage::ErrorReply { text, .. } if !c.is_ready() => {
+            ServerMessage::ErrorReply { text, .. } if !c.ready => {
                 c.end(End::Error(SessionError::Refused { text: text.into() }));
             }
             ServerMessage::Ready { .. } => return out_of_turn,
-            _ if !c.is_ready() => return out_of_turn,
+            _ if !c.ready => return out_of_turn,
             ServerMessage::Request(_) => {
-                let Some(id) = frame.id() else {
-                    return out_of_turn;
-                };
                 c.handle_request(id, frame.into_payload())?;
             }
             ServerMessage::Acknowledgement { in_reply_to } => {
@@ -208,20 +200,6 @@ impl Side for ClientSide {
             }
         }
         Ok(())
-    }
-
-    fn handle_due(&mut self, c: &mut Connection<ClientEvent>) {
-        if self.handshake_deadline <= c.clock.time() {
-            c.end(End::Error(SessionError::HandshakeTimeout));
-        }
-    }
-
-    fn next_deadline(&self) -> Time {
-        self.handshake_deadline
-    }
-
-    fn has_room(c: &Connection<ClientEvent>) -> bool {
-        c.has_room_to_acknowledge()
     }
 }
 

@@ -15,28 +15,21 @@ pub(crate) struct Clock {
     latest: u64,
     /// The part of `latest` that doesn't count.
     stood_still: u64,
-    /// From `latest` on time doesn't count, until [`advance`](Self::advance) says otherwise.
-    stalled: bool,
 }
 
 impl Clock {
     pub(crate) fn new(now: Instant) -> Self {
-        Self { start: now, latest: 0, stood_still: 0, stalled: false }
+        Self { start: now, latest: 0, stood_still: 0 }
     }
 
-    /// Moves on to `now`; `stalled` tells whether time counts from there on.
-    pub(crate) fn advance(&mut self, now: Instant, stalled: bool) {
-        let latest = nanos(now.saturating_duration_since(self.start)).max(self.latest);
-        if self.stalled {
+    /// Moves on to `now`; `counts` tells whether the time up to it does.
+    pub(crate) fn advance(&mut self, now: Instant, counts: bool) {
+        let latest = nanos(now.saturating_duration_since(self.start));
+        let latest = latest.max(self.latest).min(NEVER.saturating_sub(1));
+        if !counts {
             self.stood_still = self.stood_still.saturating_add(latest.saturating_sub(self.latest));
         }
         self.latest = latest;
-        self.stalled = stalled;
-    }
-
-    /// Time doesn't count from the latest `now` to the next.
-    pub(crate) fn stall(&mut self) {
-        self.stalled = true;
     }
 
     /// The session time of the latest `now`.

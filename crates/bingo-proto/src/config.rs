@@ -88,7 +88,7 @@ mod session {
     use core::time::Duration;
 
     use super::CodecConfig;
-    use crate::{ClientEvent, ServerEvent};
+    use crate::{ClientEvent, FrameRef, ServerEvent};
 
     /// What a [`Client`](crate::Client) or [`Server`](crate::Server) is set up with; share one
     /// among all connections.
@@ -170,6 +170,11 @@ mod session {
             self
         }
 
+        /// Bytes of the longest frame.
+        pub(crate) fn longest_frame(&self) -> usize {
+            usize::from(self.codec.max_payload).saturating_add(FrameRef::HEADER_LEN)
+        }
+
         /// The most heap, in bytes, that one session ever keeps, if no input is longer than
         /// `largest_input` bytes and [`wants_input`](smallwire_core::Session::wants_input) is
         /// heeded. With `F` = 5 + `max_payload`, the longest frame:
@@ -179,7 +184,7 @@ mod session {
         /// | a partial frame, and one just completed | 4 `F` |
         /// | what events and undecoded input hold | `max_event_bytes` + 3 `largest_input` |
         /// | queued events | 256 (`max_events` + `max_pending`) |
-        /// | bytes to be sent | 2 (max(`max_transmit_bytes`, `F`) + 512) |
+        /// | bytes to be sent | 3 (max(`max_transmit_bytes`, `F`) + 512) |
         /// | requests and Pings, open or resting, both ways | 512 `max_pending` |
         /// | bookkeeping | 4096 |
         ///
@@ -188,15 +193,15 @@ mod session {
         /// that the application holds on to.
         pub fn max_memory(&self, largest_input: usize) -> usize {
             let limits = &self.limits;
-            let frame = usize::from(self.codec.max_payload).saturating_add(5);
-            let pending = usize::from(limits.max_pending);
+            let frame = self.longest_frame();
+            let pending = limits.effective_max_pending();
             let events = limits.max_events.saturating_add(pending);
             [
                 frame.saturating_mul(4),
                 limits.max_event_bytes,
                 largest_input.saturating_mul(3),
                 events.saturating_mul(256),
-                limits.max_transmit_bytes.max(frame).saturating_add(512).saturating_mul(2),
+                limits.max_transmit_bytes.max(frame).saturating_add(512).saturating_mul(3),
                 pending.saturating_mul(512),
                 4096,
             ]
@@ -205,7 +210,7 @@ mod session {
         }
     }
 
-    // The formula's 256 bytes an event: the queue doubles, and holds the old half while it does.
+    // The formula's 256 bytes an event: buffers grow by doubling, and keep the old half meanwhile.
     const _: () = assert!(size_of::<ClientEvent>() <= 64 && size_of::<ServerEvent>() <= 64);
 
     /// How much one session keeps at most; [`Config::max_memory`] adds it up. All are finite, and
@@ -239,6 +244,11 @@ mod session {
     }
 
     impl Limits {
+        /// In effect.
+        pub(crate) fn effective_max_pending(&self) -> usize {
+            usize::from(self.max_pending.clamp(1, 8192))
+        }
+
         /// Sets the requests awaiting an answer, each way.
         pub const fn max_pending(mut self, requests: u16) -> Self {
             self.max_pending = requests;

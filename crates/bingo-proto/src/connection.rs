@@ -14,8 +14,9 @@ use crate::clock::{Clock, NEVER, Time};
 use crate::codec::write_frame;
 use crate::pending::{Pending, What};
 use crate::{
-    AnswerError, CodecConfig, Config, Decoder, Frame, MessageId, OpCode, Outcome, Payload,
-    PeerRequestId, RequestId, Role, SendError, SessionError, Violation, ViolationKind,
+    AnswerError, CodecConfig, Config, Decoder, EncodeError, Frame, FrameRef, MessageId, OpCode,
+    Outcome, Payload, PeerRequestId, RequestId, Role, SendError, SessionError, Violation,
+    ViolationKind,
 };
 
 /// A Reply without a body: header and the id replied to.
@@ -24,24 +25,26 @@ const ACKNOWLEDGEMENT_LEN: usize = 7;
 /// What differs between the two ends.
 pub(crate) trait Side: Sized {
     const ROLE: Role;
+    /// Whether a frame of the peer can make us send something without the application.
+    const ANSWERS_BY_ITSELF: bool;
     type Event: From<Common>;
 
-    /// Does what a frame of the peer asks for. The offset of a violation counts from the frame's
+    /// Does what a frame of the peer asks for; Noops are none. The offset of a violation counts from the frame's
     /// first byte.
     fn handle_frame(
         &mut self,
         connection: &mut Connection<Self::Event>,
+        id: MessageId,
         frame: Frame,
     ) -> Result<(), Violation>;
 
-    /// Does what is due at the connection's time.
-    fn handle_due(&mut self, connection: &mut Connection<Self::Event>);
+    /// When the next Ping is due.
+    fn next_ping(&self) -> Time {
+        NEVER
+    }
 
-    /// When `handle_due` has something to do.
-    fn next_deadline(&self) -> Time;
-
-    /// Whether a frame of the peer can be handled now, given what it may make us send.
-    fn has_room(connection: &Connection<Self::Event>) -> bool;
+    /// Sends the Ping that is due.
+    fn ping(&mut self, _connection: &mut Connection<Self::Event>) {}
 }
 
 /// The events that both ends have.
@@ -58,14 +61,15 @@ pub(crate) struct Connection<E> {
     decoder: Decoder,
     /// The rest of an input, accepted and not decoded yet.
     rest: Bytes,
-    /// Bytes of input that `events` and `rest` may keep alive: counted up, and back to what is left
-    /// when there are no more events.
+    /// Bytes that `events` may keep alive: those of every input since there were none.
     held: usize,
     events: VecDeque<E>,
     out: Vec<u8>,
     pending: Option<Box<Pending>>,
     next_id: MessageId,
-    ready: bool,
+    pub(crate) ready: bool,
+    /// `NEVER` once Ready.
+    handshake_deadline: Time,
     /// The peer's last byte is in `rest` or was decoded.
     eof: bool,
     ended: Option<End<SessionError>>,
@@ -73,8 +77,11 @@ pub(crate) struct Connection<E> {
 
 impl<E: From<Common>> Connection<E> {
     fn new(config: Arc<Config>, role: Role, now: Instant) -> Self {
+        let clock = Clock::new(now);
         Self {
-            clock: Clock::new(now),
+            ready: false,
+            handshake_deadline: clock.after(config.handshake_timeout),
+            clock,
             decoder: Decoder::new(config.codec),
             rest: Bytes::new(),
             held: 0,
@@ -82,7 +89,6 @@ impl<E: From<Common>> Connection<E> {
             out: Vec::new(),
             pending: None,
             next_id: MessageId::first_of(role),
-            ready: false,
             eof: false,
             ended: None,
             config,
@@ -93,16 +99,13 @@ impl<E: From<Common>> Connection<E> {
         &self.config.codec
     }
 
-    pub(crate) fn is_ready(&self) -> bool {
-        self.ready
-    }
-
     pub(crate) fn set_ready(&mut self) {
         self.ready = true;
+        self.handshake_deadline = NEVER;
     }
 
     fn max_pending(&self) -> usize {
-        usize::from(self.config.limits.max_pending.clamp(1, 8192))
+        self.config.limits.effective_max_pending()
     }
 
     /// The application has fallen behind: nothing more is decoded until it takes events.
@@ -116,11 +119,6 @@ impl<E: From<Common>> Connection<E> {
         self.ended.is_none() && (self.eof || !self.rest.is_empty())
     }
 
-    /// Whether an acknowledgement may still be queued.
-    pub(crate) fn has_room_to_acknowledge(&self) -> bool {
-        self.has_room(ACKNOWLEDGEMENT_LEN)
-    }
-
     fn has_room(&self, len: usize) -> bool {
         self.out.is_empty()
             || self.out.len().saturating_add(len) <= self.config.limits.max_transmit_bytes
@@ -128,6 +126,14 @@ impl<E: From<Common>> Connection<E> {
 
     pub(crate) fn push_event(&mut self, event: E) {
         self.events.push_back(event);
+    }
+
+    /// Lets go of what only events kept, when there are none.
+    fn release_taken(&mut self) {
+        if self.events.is_empty() {
+            self.held = 0;
+            self.events = VecDeque::new();
+        }
     }
 
     /// Ends the session; the first end stays.
@@ -173,7 +179,8 @@ impl<E: From<Common>> Connection<E> {
         body: &[u8],
     ) -> Result<MessageId, SendError> {
         let id = self.free_id();
-        write_frame(opcode, id, prefix, body, &self.config.codec, &mut self.out)?;
+        write_frame(opcode, id, prefix, body, &self.config.codec, &mut self.out)
+            .map_err(not_written)?;
         self.next_id = id.next();
         Ok(id)
     }
@@ -190,19 +197,18 @@ impl<E: From<Common>> Connection<E> {
         id
     }
 
+    /// Whether a frame with so long a payload may be queued.
     fn check_sendable(&self, len: usize) -> Result<(), SendError> {
-        if self.ended.is_some() {
-            return Err(SendError::Ended);
-        }
         let limit = self.codec().max_payload;
-        if len > usize::from(limit) {
-            return Err(SendError::PayloadTooLarge { len, limit });
+        if self.ended.is_some() {
+            Err(SendError::Ended)
+        } else if len > usize::from(limit) {
+            Err(SendError::PayloadTooLarge { len, limit })
+        } else if self.has_room(len.saturating_add(FrameRef::HEADER_LEN)) {
+            Ok(())
+        } else {
+            Err(SendError::QueueFull)
         }
-        // The header is small change beside the limit, but the formula counts it.
-        if !self.has_room(len.saturating_add(5)) {
-            return Err(SendError::QueueFull);
-        }
-        Ok(())
     }
 
     /// Queues a message if the session is in a state to, and there is room for it.
@@ -229,7 +235,12 @@ impl<E: From<Common>> Connection<E> {
     }
 
     pub(crate) fn noop(&mut self) -> Result<(), SendError> {
-        self.check_sendable(0)?;
+        if self.ended.is_some() {
+            return Err(SendError::Ended);
+        }
+        if !self.has_room(1) {
+            return Err(SendError::QueueFull);
+        }
         self.out.push(OpCode::Noop as u8);
         Ok(())
     }
@@ -245,10 +256,10 @@ impl<E: From<Common>> Connection<E> {
         Ok(RequestId(id))
     }
 
-    /// Step 4. Not while the peer takes nothing, or as many Pings as requests may be are unanswered:
-    /// then one of those before tells that it is gone.
+    /// Step 4. Not while so much waits to be sent that a Ping is among it, nor while as many Pings as
+    /// requests may be are unanswered: one of those will tell that the client is gone.
     pub(crate) fn ping(&mut self) {
-        if self.out.len() > self.config.limits.max_transmit_bytes
+        if self.out.len() > self.config.limits.max_transmit_bytes.max(self.config.longest_frame())
             || self.pending.as_ref().is_some_and(|p| p.pings() >= self.max_pending())
         {
             return;
@@ -260,17 +271,22 @@ impl<E: From<Common>> Connection<E> {
         }
     }
 
-    /// B5: notes a message of the peer that awaits our answer.
-    pub(crate) fn await_answer(&mut self, id: MessageId) -> Result<PeerRequestId, ViolationKind> {
+    /// B5: notes a message of the peer that awaits our answer. One that we left unanswered for
+    /// `request_timeout` the peer has given up, and may ask another in its place.
+    pub(crate) fn await_answer(&mut self, id: MessageId) -> Result<PeerRequestId, Violation> {
         let max = self.max_pending();
+        let time = self.clock.time();
         let theirs = &mut self.pending.get_or_insert_default().theirs;
-        if theirs.contains(&id) {
-            return Err(ViolationKind::DuplicateRequest(id));
+        if theirs.get(&id).is_some_and(|given_up| *given_up > time) {
+            return Err(Violation::at_start(ViolationKind::DuplicateRequest(id)));
         }
         if theirs.len() >= max {
-            return Err(ViolationKind::TooManyRequests);
+            theirs.retain(|_, given_up| *given_up > time);
         }
-        theirs.insert(id);
+        if theirs.len() >= max {
+            return Err(Violation::at_start(ViolationKind::TooManyRequests));
+        }
+        theirs.insert(id, self.clock.after(self.config.request_timeout));
         Ok(PeerRequestId(id))
     }
 
@@ -278,7 +294,7 @@ impl<E: From<Common>> Connection<E> {
         &mut self,
         id: MessageId,
         payload: Bytes,
-    ) -> Result<(), ViolationKind> {
+    ) -> Result<(), Violation> {
         let id = self.await_answer(id)?;
         self.push_event(Common::Request { id, payload: Payload(payload) }.into());
         Ok(())
@@ -286,7 +302,7 @@ impl<E: From<Common>> Connection<E> {
 
     /// One message of the peer that awaits our answer, oldest id first, which is then forgotten.
     pub(crate) fn take_unanswered(&mut self) -> Option<MessageId> {
-        self.pending.as_mut()?.theirs.pop_first()
+        Some(self.pending.as_mut()?.theirs.pop_first()?.0)
     }
 
     pub(crate) fn answer(&mut self, id: PeerRequestId, body: &[u8]) -> Result<(), AnswerError> {
@@ -327,7 +343,8 @@ impl<E: From<Common>> Connection<E> {
             HeaderId => {
                 self.check_sendable(text.len())?;
                 let body = text.as_bytes();
-                write_frame(OpCode::ErrorReply, in_reply_to, &[], body, &codec, &mut self.out)?;
+                write_frame(OpCode::ErrorReply, in_reply_to, &[], body, &codec, &mut self.out)
+                    .map_err(not_written)?;
             }
             PayloadPrefix => {
                 self.check_sendable(text.len().saturating_add(2))?;
@@ -343,7 +360,7 @@ impl<E: From<Common>> Connection<E> {
             return Err(SendError::Ended.into());
         }
         match &self.pending {
-            Some(pending) if pending.theirs.contains(&id.0) => Ok(()),
+            Some(pending) if pending.theirs.contains_key(&id.0) => Ok(()),
             _ => Err(AnswerError::NotOpen(id)),
         }
     }
@@ -369,6 +386,10 @@ impl<E: From<Common>> Connection<E> {
         in_reply_to: MessageId,
         outcome: Outcome,
     ) -> Option<Duration> {
+        if let Outcome::ErrorReply { text } = &outcome {
+            // A copy, beside the input.
+            self.held = self.held.saturating_add(text.len());
+        }
         let what = self.pending.as_mut().and_then(|p| p.remove(in_reply_to));
         match what {
             Some(What::Request) => {
@@ -386,9 +407,12 @@ impl<E: From<Common>> Connection<E> {
         }
     }
 
-    /// Timeouts of what we asked.
+    /// Timeouts of the handshake and of what we asked.
     fn handle_due(&mut self) {
         let time = self.clock.time();
+        if self.handshake_deadline <= time {
+            self.end(End::Error(SessionError::HandshakeTimeout));
+        }
         while self.ended.is_none() {
             let Some(pending) = &mut self.pending else {
                 return;
@@ -422,14 +446,14 @@ impl<S: Side> Endpoint<S> {
 
     /// The connection, moved on to `now`: the way in for whatever the application does.
     pub(crate) fn at(&mut self, now: Instant) -> &mut Connection<S::Event> {
-        let stalled = self.connection.is_full();
-        self.connection.clock.advance(now, stalled);
-        &mut self.connection
+        let c = &mut self.connection;
+        c.clock.advance(now, !c.is_full());
+        c
     }
 
     pub(crate) fn wants_input(&self) -> bool {
         let c = &self.connection;
-        c.ended.is_none() && !c.eof && c.rest.is_empty() && !c.is_full() && S::has_room(c)
+        c.ended.is_none() && !c.eof && c.rest.is_empty() && !c.is_full() && self.can_answer()
     }
 
     pub(crate) fn handle_input(&mut self, now: Instant, input: &[u8]) {
@@ -437,21 +461,13 @@ impl<S: Side> Endpoint<S> {
         if c.ended.is_some() || c.eof {
             return;
         }
-        let events = c.events.len();
-        let held = input.len().saturating_add(c.decoder.unfinished().len());
+        c.held = c.held.saturating_add(input.len()).saturating_add(c.decoder.unfinished().len());
         c.rest = if c.rest.is_empty() {
             Bytes::copy_from_slice(input)
         } else {
             [&c.rest[..], input].concat().into()
         };
         self.decode();
-        let c = &mut self.connection;
-        if c.events.len() > events || !c.rest.is_empty() {
-            c.held = c.held.saturating_add(held);
-            if c.is_full() {
-                c.clock.stall();
-            }
-        }
     }
 
     pub(crate) fn handle_eof(&mut self, now: Instant) {
@@ -463,40 +479,43 @@ impl<S: Side> Endpoint<S> {
         let c = self.at(now);
         if c.ended.is_none() {
             c.handle_due();
-            self.side.handle_due(&mut self.connection);
+            if self.side.next_ping() <= self.connection.clock.time() {
+                self.side.ping(&mut self.connection);
+            }
         }
+    }
+
+    /// Whether a frame of the peer can be handled now, given what it may make us send.
+    fn can_answer(&self) -> bool {
+        !S::ANSWERS_BY_ITSELF || self.connection.has_room(ACKNOWLEDGEMENT_LEN)
     }
 
     /// Decodes what was accepted, as far as there is room for what comes of it.
     fn decode(&mut self) {
-        let c = &mut self.connection;
-        while c.ended.is_none() && !c.rest.is_empty() {
-            if c.is_full() {
-                c.clock.stall();
+        while self.connection.ended.is_none() && !self.connection.rest.is_empty() {
+            if self.connection.is_full() || !self.can_answer() {
                 return;
             }
-            if !S::has_room(c) {
-                return;
-            }
+            let c = &mut self.connection;
             let offset = c.decoder.offset();
             match c.decoder.decode_bytes(&mut c.rest) {
                 Ok(Some(frame)) => {
-                    if let Err(violation) = self.side.handle_frame(c, frame) {
+                    let Some(id) = frame.id() else { continue };
+                    if let Err(violation) = self.side.handle_frame(c, id, frame) {
                         let offset = offset.saturating_add(violation.offset);
                         c.end_by_violation(Violation { offset, ..violation });
                     }
                 }
                 Ok(None) => {}
-                Err(error) => c.end_by_violation(error.into()),
+                Err(error) => c.end_by_violation(Violation::malformed(error)),
             }
         }
+        let c = &mut self.connection;
         if c.rest.is_empty() {
             // An empty slice would keep the read alive.
             c.rest = Bytes::new();
         }
-        if c.events.is_empty() {
-            c.held = 0;
-        }
+        c.release_taken();
         if c.eof && c.ended.is_none() {
             let end = match c.decoder.finish() {
                 Ok(()) => End::Clean,
@@ -504,7 +523,6 @@ impl<S: Side> Endpoint<S> {
             };
             c.end(end);
         }
-        c.decoder.release();
         c.drop_empty_pending();
     }
 
@@ -533,12 +551,7 @@ impl<S: Side> Endpoint<S> {
             }
             return None;
         };
-        if c.events.is_empty() {
-            c.held = c.rest.len();
-            if c.events.capacity() > 0 && c.rest.is_empty() {
-                c.events = VecDeque::new();
-            }
-        }
+        c.release_taken();
         if c.has_undecoded() {
             self.decode();
         }
@@ -550,8 +563,8 @@ impl<S: Side> Endpoint<S> {
         if c.ended.is_some() || c.is_full() {
             return None;
         }
-        let pending = c.pending.as_ref().and_then(|p| p.next_deadline());
-        c.clock.instant(self.side.next_deadline().min(pending.unwrap_or(NEVER)))
+        let pending = c.pending.as_ref().and_then(|p| p.next_deadline()).unwrap_or(NEVER);
+        c.clock.instant(self.side.next_ping().min(c.handshake_deadline).min(pending))
     }
 
     pub(crate) fn ended(&self) -> Option<&End<SessionError>> {
@@ -573,6 +586,14 @@ impl<S: Side + fmt::Debug> fmt::Debug for Endpoint<S> {
         .field("decoder", &c.decoder)
         .field("ended", &c.ended)
         .finish_non_exhaustive()
+    }
+}
+
+fn not_written(error: EncodeError) -> SendError {
+    match error {
+        EncodeError::PayloadTooLarge { len, limit } => SendError::PayloadTooLarge { len, limit },
+        // Our ids are of the right half, and our buffer grows.
+        EncodeError::WrongIdHalf(_) | EncodeError::BufferFull => SendError::QueueFull,
     }
 }
 

@@ -127,7 +127,7 @@ mod session {
 
     use thiserror::Error;
 
-    use super::{DecodeError, DecodeErrorKind, EncodeError};
+    use super::{DecodeError, DecodeErrorKind};
     use crate::{MessageId, OpCode, PeerRequestId};
 
     /// Why a session ended, when it didn't end cleanly.
@@ -192,15 +192,13 @@ mod session {
         TooManyRequests,
     }
 
-    /// At the first byte of what is looked at.
-    impl From<ViolationKind> for Violation {
-        fn from(kind: ViolationKind) -> Self {
+    impl Violation {
+        /// At the first byte of what is looked at.
+        pub(crate) const fn at_start(kind: ViolationKind) -> Self {
             Self { kind, offset: 0 }
         }
-    }
 
-    impl From<DecodeError> for Violation {
-        fn from(error: DecodeError) -> Self {
+        pub(crate) const fn malformed(error: DecodeError) -> Self {
             Self { kind: ViolationKind::Malformed(error.kind), offset: error.offset }
         }
     }
@@ -231,16 +229,6 @@ mod session {
         },
     }
 
-    impl From<EncodeError> for SendError {
-        fn from(error: EncodeError) -> Self {
-            match error {
-                EncodeError::PayloadTooLarge { len, limit } => Self::PayloadTooLarge { len, limit },
-                // A session gives out ids of the right half and writes to a buffer that grows.
-                EncodeError::WrongIdHalf(_) | EncodeError::BufferFull => Self::QueueFull,
-            }
-        }
-    }
-
     /// Why a request of the peer wasn't answered.
     #[derive(Debug, Clone, Copy, PartialEq, Eq, Error)]
     #[non_exhaustive]
@@ -248,7 +236,7 @@ mod session {
         /// The peer never asked this, or was answered already (conversation, step 5).
         #[error("no open request {}", .0.message_id())]
         NotOpen(PeerRequestId),
-        /// It couldn't be sent; the request is still open.
+        /// It couldn't be sent; unless the session has ended, the request is still open.
         #[error(transparent)]
         Send(#[from] SendError),
     }
@@ -260,7 +248,7 @@ mod session {
         /// No client awaits a decision: not identified yet, or decided already.
         #[error("no client awaits a decision")]
         NotWaiting,
-        /// It couldn't be sent; the client still waits.
+        /// It couldn't be sent; unless the session has ended, the client still waits.
         #[error(transparent)]
         Send(#[from] SendError),
     }

@@ -5,7 +5,7 @@ use core::ops::Deref;
 use core::time::Duration;
 
 use bytes::Bytes;
-use serde::{Deserialize, Serialize};
+use serde::Deserialize;
 use smallwire_core::Secret;
 
 use crate::{Identification, JsonError, MessageId};
@@ -101,7 +101,8 @@ pub enum Outcome {
     Closed,
 }
 
-/// The handle of a request that we made.
+/// The handle of a request that we made: the id of its frame, which comes round again after 32,768
+/// messages.
 #[derive(Debug, Clone, Copy, PartialEq, Eq, PartialOrd, Ord, Hash)]
 pub struct RequestId(pub(crate) MessageId);
 
@@ -137,14 +138,6 @@ impl Payload {
     /// Not JSON, or JSON of another shape than `T`.
     pub fn json<'a, T: Deserialize<'a>>(&'a self) -> Result<T, JsonError> {
         crate::from_json(&self.0)
-    }
-
-    /// The JSON of `value`.
-    ///
-    /// # Errors
-    /// JSON can't express the value, such as a map whose keys aren't strings.
-    pub fn from_json<T: Serialize + ?Sized>(value: &T) -> Result<Self, JsonError> {
-        crate::to_json(value).map(Self::from)
     }
 
     /// As text, if it is UTF-8.
@@ -186,6 +179,12 @@ impl From<Bytes> for Payload {
 impl From<Vec<u8>> for Payload {
     fn from(bytes: Vec<u8>) -> Self {
         Self(bytes.into())
+    }
+}
+
+impl From<Payload> for Bytes {
+    fn from(payload: Payload) -> Self {
+        payload.0
     }
 }
 

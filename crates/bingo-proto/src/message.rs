@@ -1,10 +1,11 @@
+use alloc::vec::Vec;
 use core::fmt;
 
 use bytes::BufMut;
 use smallwire_core::Secret;
 
 use crate::{
-    CodecConfig, DecodeError, DecodeErrorKind, EncodeError, ErrorReplyStyle, FrameRef,
+    CodecConfig, DecodeError, DecodeErrorKind, EncodeError, ErrorReplyStyle, Frame, FrameRef,
     Identification,
 };
 
@@ -328,6 +329,16 @@ impl<'a> ClientMessage<'a> {
             Self::Event(payload) => writer.payload(OpCode::Event, payload, dst),
         }
     }
+
+    /// The message as a frame of its own, numbered `id`: for `FrameCodec`, which sends frames.
+    ///
+    /// # Errors
+    /// As [`encode`](Self::encode).
+    pub fn to_frame(&self, id: MessageId, config: &CodecConfig) -> Result<Frame, EncodeError> {
+        let mut bytes = Vec::new();
+        self.encode(id, config, &mut bytes)?;
+        Ok(Frame::from_encoded(bytes, config))
+    }
 }
 
 impl<'a> ServerMessage<'a> {
@@ -404,10 +415,20 @@ impl<'a> ServerMessage<'a> {
             Self::DataUpdate(payload) => writer.payload(OpCode::DataUpdate, payload, dst),
         }
     }
+
+    /// The message as a frame of its own, numbered `id`: for `FrameCodec`, which sends frames.
+    ///
+    /// # Errors
+    /// As [`encode`](Self::encode).
+    pub fn to_frame(&self, id: MessageId, config: &CodecConfig) -> Result<Frame, EncodeError> {
+        let mut bytes = Vec::new();
+        self.encode(id, config, &mut bytes)?;
+        Ok(Frame::from_encoded(bytes, config))
+    }
 }
 
-/// Opcode, id and length.
-const HEADER_LEN: u64 = 5;
+/// What offsets in a payload are behind those in its frame.
+const HEADER_LEN: u64 = FrameRef::HEADER_LEN as u64;
 
 const fn wrong_direction(opcode: OpCode) -> DecodeError {
     DecodeError { kind: DecodeErrorKind::WrongDirection(opcode), offset: 0 }

@@ -11,8 +11,8 @@ pub(crate) struct Pending {
     deadlines: BTreeSet<(Time, MessageId)>,
     requests: usize,
     pings: usize,
-    /// Messages of the peer that await our answer.
-    pub(crate) theirs: BTreeSet<MessageId>,
+    /// Messages of the peer that await our answer, and when it gives up on them.
+    pub(crate) theirs: BTreeMap<MessageId, Time>,
 }
 
 #[derive(Debug)]

@@ -24,11 +24,7 @@ pub struct Server(Endpoint<ServerSide>);
 impl Server {
     /// Starts a session, which waits for the client.
     pub fn new(config: Arc<Config>, now: Instant) -> Self {
-        let mut endpoint = Endpoint::new(config, ServerSide::Identifying { deadline: NEVER }, now);
-        let c = &endpoint.connection;
-        let deadline = c.clock.after(c.config.handshake_timeout);
-        endpoint.side = ServerSide::Identifying { deadline };
-        Self(endpoint)
+        Self(Endpoint::new(config, ServerSide::Identifying, now))
     }
 
     /// Lets the client in that [`ServerEvent::Identified`] told of, with a secret token for its
@@ -56,7 +52,7 @@ impl Server {
     /// Nothing is sent: nobody waits for it, the session has ended, or the text is too long.
     pub fn refuse(&mut self, now: Instant, text: &str) -> Result<(), DecideError> {
         self.0.at(now);
-        let ServerSide::Deciding { id, .. } = self.0.side else {
+        let ServerSide::Deciding { id } = self.0.side else {
             return Err(DecideError::NotWaiting);
         };
         let c = &mut self.0.connection;
@@ -68,7 +64,7 @@ impl Server {
     /// Asks the client. Exactly one [`ServerEvent::Outcome`] will tell how it ended (step 5).
     ///
     /// # Errors
-    /// Nothing is sent: not ready, ended, too much waiting, or too long.
+    /// Nothing is sent: not ready, ended, too many requests open, too much waiting, or too long.
     pub fn request(&mut self, now: Instant, payload: &[u8]) -> Result<RequestId, SendError> {
         self.0.at(now).request(payload)
     }
@@ -138,21 +134,22 @@ impl Server {
         self.0.at(now).end_with_protocol_error(reason, End::Clean);
     }
 
-    /// Ends the session; what is queued is still to be sent.
+    /// Ends the session; what is queued is still to be sent. Input that waits, undecoded, for events
+    /// to be taken is dropped.
     pub fn close(&mut self, now: Instant) {
         self.0.at(now).end(End::Clean);
     }
 
     /// Whether the client has been let in.
     pub fn is_ready(&self) -> bool {
-        self.0.connection.is_ready()
+        self.0.connection.ready
     }
 }
 
 #[derive(Debug)]
 enum ServerSide {
-    Identifying { deadline: Time },
-    Deciding { deadline: Time, id: MessageId },
+    Identifying,
+    Deciding { id: MessageId },
     Ready { next_ping: Time },
 }
 
@@ -166,31 +163,28 @@ fn next_ping(c: &Connection<ServerEvent>, time: Time) -> Time {
 
 impl Side for ServerSide {
     const ROLE: Role = Role::Server;
+    const ANSWERS_BY_ITSELF: bool = false;
     type Event = ServerEvent;
 
     fn handle_frame(
         &mut self,
         c: &mut Connection<ServerEvent>,
+        id: MessageId,
         frame: Frame,
     ) -> Result<(), Violation> {
-        let message = ClientMessage::decode(frame.as_ref(), c.codec())?;
-        let out_of_turn = Err(ViolationKind::OutOfTurn(frame.opcode()).into());
+        let message =
+            ClientMessage::decode(frame.as_ref(), c.codec()).map_err(Violation::malformed)?;
+        let out_of_turn = Err(Violation::at_start(ViolationKind::OutOfTurn(frame.opcode())));
         match message {
             ClientMessage::Noop => {}
             ClientMessage::ProtocolError { reason } => c.end_by_protocol_error(reason),
             ClientMessage::Identification(identification) => {
-                let (&mut Self::Identifying { deadline }, Some(id)) = (&mut *self, frame.id())
-                else {
-                    return out_of_turn;
-                };
-                *self = Self::Deciding { deadline, id };
+                let Self::Identifying = self else { return out_of_turn };
+                *self = Self::Deciding { id };
                 c.push_event(ServerEvent::Identified(identification.into_owned()));
             }
-            _ if !c.is_ready() => return out_of_turn,
+            _ if !c.ready => return out_of_turn,
             ClientMessage::Request(_) => {
-                let Some(id) = frame.id() else {
-                    return out_of_turn;
-                };
                 c.handle_request(id, frame.into_payload())?;
             }
             ClientMessage::Acknowledgement { in_reply_to } => {
@@ -209,35 +203,20 @@ impl Side for ServerSide {
         Ok(())
     }
 
-    fn handle_due(&mut self, c: &mut Connection<ServerEvent>) {
-        let time = c.clock.time();
-        match self {
-            Self::Identifying { deadline } | Self::Deciding { deadline, .. } => {
-                if *deadline <= time {
-                    c.end(End::Error(SessionError::HandshakeTimeout));
-                }
-            }
-            Self::Ready { next_ping: due } => {
-                if *due <= time {
-                    c.ping();
-                    // On the beat, unless the caller came a whole beat late.
-                    let on_the_beat = next_ping(c, *due);
-                    *due = if on_the_beat > time { on_the_beat } else { next_ping(c, time) };
-                }
-            }
-        }
-    }
-
-    fn next_deadline(&self) -> Time {
+    fn next_ping(&self) -> Time {
         match *self {
-            Self::Identifying { deadline } | Self::Deciding { deadline, .. } => deadline,
             Self::Ready { next_ping } => next_ping,
+            Self::Identifying | Self::Deciding { .. } => NEVER,
         }
     }
 
-    fn has_room(_: &Connection<ServerEvent>) -> bool {
-        // Nothing that a client sends is answered without the application.
-        true
+    fn ping(&mut self, c: &mut Connection<ServerEvent>) {
+        c.ping();
+        // On the beat, unless the caller came a whole beat late.
+        let on_the_beat = next_ping(c, self.next_ping());
+        let time = c.clock.time();
+        let next_ping = if on_the_beat > time { on_the_beat } else { next_ping(c, time) };
+        *self = Self::Ready { next_ping };
     }
 }
 

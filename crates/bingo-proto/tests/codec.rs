@@ -202,6 +202,37 @@ fn b8_a_length_over_the_limit_is_refused_at_the_header_and_nothing_is_kept() {
 }
 
 #[test]
+fn b2_a_noop_needs_room_too() {
+    let mut none = [0_u8; 0];
+    let result = FrameRef::NOOP.encode(&CodecConfig::default(), &mut &mut none[..]);
+    assert_eq!(result, Err(EncodeError::BufferFull));
+}
+
+#[test]
+fn json_errors_tell_the_byte() {
+    for (json, offset) in
+        [("{\"a\":}", 5), ("{\"a\":\n\n1,\n  x}", 12), ("", 0), ("{\"a\":\"text\"}", 10)]
+    {
+        let error =
+            bingo_proto::from_json::<std::collections::HashMap<String, u8>>(json.as_bytes());
+        assert_eq!(error.map_err(|e| e.offset()), Err(offset), "{json}");
+    }
+    let unwritable = std::collections::HashMap::from([((1, 2), 3)]);
+    assert!(bingo_proto::to_json(&unwritable).is_err());
+}
+
+#[test]
+fn a_detached_payload_keeps_no_read_alive() {
+    let mut kept = None;
+    let used = measure(|| {
+        let read = Bytes::from(vec![7; 10_000]);
+        kept = Some(bingo_proto::Payload::from(read.slice(..10)).detach());
+    });
+    assert_eq!(kept.as_deref(), Some(&[7; 10][..]));
+    assert!(used.bytes_current < 100, "{used:?}");
+}
+
+#[test]
 fn b9_debug_never_shows_a_token() {
     let secret = b"s3cret-t0ken";
     let ready = ServerMessage::Ready { token: Secret::new(secret) };
@@ -301,6 +332,34 @@ fn the_carry_grows_with_what_arrived_not_with_what_is_announced() {
     assert_eq!(decoder.unfinished().len(), 8);
     decoder.release();
     assert_eq!(decoder.unfinished().len(), 8, "a frame is unfinished");
+
+    let used = measure(|| {
+        let mut decoder = Decoder::new(CodecConfig::default());
+        let stream = frame(OpCode::Event, 1, &[7; 50_000]);
+        for piece in stream.chunks(1000) {
+            let mut input = piece;
+            while decoder.decode(&mut input).unwrap().is_some() {}
+        }
+        drop(stream);
+        decoder.release();
+        std::mem::forget(decoder);
+    });
+    assert_eq!(used.bytes_current, 0, "released");
+}
+
+#[test]
+fn an_owned_frame_is_no_larger_than_itself() {
+    let stream = frame(OpCode::Event, 1, &[7; 33_000]);
+    let mut owned = None;
+    let used = measure(|| {
+        let mut decoder = Decoder::new(CodecConfig::default());
+        for piece in stream.chunks(1000) {
+            let mut input = Bytes::copy_from_slice(piece);
+            owned = decoder.decode_bytes(&mut input).unwrap().or(owned.take());
+        }
+    });
+    assert_eq!(owned.unwrap().payload().len(), 33_000);
+    assert!((33_000..33_100).contains(&used.bytes_current), "{used:?}");
 }
 
 #[test]

@@ -121,45 +121,121 @@ proptest! {
     }
 }
 
-/// Floods that don't break the protocol.
-fn floods(config: &Config, of_server: bool) -> Vec<Vec<Vec<u8>>> {
-    let encode = |client: ClientMessage<'_>, server: ServerMessage<'_>| {
-        let mut bytes = Vec::new();
-        if of_server {
-            server.encode(MessageId(0x8000), &config.codec, &mut bytes).unwrap();
-        } else {
-            client.encode(MessageId(0), &config.codec, &mut bytes).unwrap();
-        }
-        bytes
-    };
-    let largest = vec![b'x'; usize::from(config.codec.max_payload)];
-    let noop = encode(ClientMessage::Noop, ServerMessage::Noop);
-    let ping = encode(ClientMessage::Noop, ServerMessage::Ping);
-    let event = encode(ClientMessage::Event(b"hello"), ServerMessage::Event(b"hello"));
-    let large = encode(ClientMessage::Event(&largest), ServerMessage::Event(&largest));
-    let to = MessageId(if of_server { 5 } else { 0x8005 });
-    let stray = encode(
-        ClientMessage::Reply { in_reply_to: to, body: b"x" },
-        ServerMessage::ErrorReply { in_reply_to: to, text: "stray" },
+/// One message of either side, as bytes.
+fn bytes_of(config: &Config, message: &Result<ClientMessage<'_>, ServerMessage<'_>>) -> Vec<u8> {
+    let mut bytes = Vec::new();
+    match message {
+        Ok(message) => message.encode(MessageId(1), &config.codec, &mut bytes),
+        Err(message) => message.encode(MessageId(0x8001), &config.codec, &mut bytes),
+    }
+    .unwrap();
+    bytes
+}
+
+/// Floods that don't break the protocol: at least `len` bytes each, in the reads they come in.
+fn floods(config: &Config, of_server: bool, len: usize) -> Vec<Vec<Vec<u8>>> {
+    let either =
+        |client, server| bytes_of(config, &if of_server { Err(server) } else { Ok(client) });
+    let longest = vec![b'x'; usize::from(config.codec.max_payload)];
+    let text = std::str::from_utf8(&longest).unwrap();
+    let in_reply_to = MessageId(if of_server { 9 } else { 0x8009 });
+    let noop = either(ClientMessage::Noop, ServerMessage::Noop);
+    let event = either(ClientMessage::Event(b"hello"), ServerMessage::Event(b"hello"));
+    let long = either(ClientMessage::Event(&longest), ServerMessage::Event(&longest));
+    let stray = either(
+        ClientMessage::Reply { in_reply_to, body: b"x" },
+        ServerMessage::Reply { in_reply_to, body: b"x" },
     );
-    // One event behind many Noops: what an event keeps alive isn't what it has to say.
+    let refusal = either(
+        ClientMessage::ErrorReply { in_reply_to },
+        ServerMessage::ErrorReply { in_reply_to, text },
+    );
+    let ping = either(ClientMessage::Noop, ServerMessage::Ping);
+    let in_reads = |unit: &[u8], read: usize| {
+        unit.repeat(len.div_ceil(unit.len())).chunks(read).map(<[u8]>::to_vec).collect()
+    };
+    // One event behind many Noops: what it keeps alive isn't what it has to say.
     let sparse = [noop.repeat(60_000), event.clone()].concat();
-    [noop, ping, event, large, stray, sparse]
-        .into_iter()
-        .map(|unit| unit.repeat(600_000 / unit.len()).chunks(16_384).map(<[u8]>::to_vec).collect())
-        .collect()
+    vec![
+        in_reads(&noop, 16_384),
+        in_reads(&ping, 16_384),
+        in_reads(&event, 16_384),
+        in_reads(&long, 1460),
+        in_reads(&stray, 16_384),
+        in_reads(&refusal, 1 << 20),
+        in_reads(&sparse, sparse.len()),
+    ]
 }
 
 #[test]
 fn memory_stays_under_the_formula_whatever_a_driver_neglects() {
-    for config in configs() {
-        for pieces in floods(&config, false) {
+    let tight =
+        Limits::default().max_pending(1).max_events(1).max_event_bytes(1).max_transmit_bytes(1);
+    let short = CodecConfig::default().max_payload(64);
+    // In each, another term of the formula is by far the largest.
+    for (config, len) in [
+        (Config::default(), 1_200_000),
+        (Config::default().limits(tight), 200_000),
+        (
+            Config::default()
+                .codec(short)
+                .limits(tight.max_events(20_000).max_event_bytes(1 << 20)),
+            200_000,
+        ),
+        (
+            Config::default().codec(short).limits(tight.max_events(1000).max_event_bytes(400_000)),
+            1_500_000,
+        ),
+        (Config::default().codec(short).limits(tight.max_transmit_bytes(300_000)), 800_000),
+        (Config::default().limits(tight.max_events(1000).max_event_bytes(400_000)), 1_500_000),
+    ] {
+        let config = Arc::new(config);
+        for pieces in floods(&config, false, len) {
             memory_is_bounded(&BingoServer { config: config.clone(), ready: true }, &pieces);
         }
-        for pieces in floods(&config, true) {
+        for pieces in floods(&config, true, len) {
             memory_is_bounded(&BingoClient { config: config.clone(), ready: true }, &pieces);
         }
     }
+}
+
+#[test]
+fn memory_of_requests_stays_under_the_formula() {
+    let limits = Limits::default().max_pending(8192).max_events(1).max_transmit_bytes(1 << 20);
+    let config = Config::default().limits(limits).codec(CodecConfig::default().max_payload(64));
+    let config = Arc::new(config.ping_interval(Some(std::time::Duration::from_millis(1))));
+    let requests: Vec<u8> = (0..8192_u16)
+        .flat_map(|id| {
+            let mut bytes = Vec::new();
+            ClientMessage::Request(b"").encode(MessageId(id), &config.codec, &mut bytes).unwrap();
+            bytes
+        })
+        .collect();
+    let now = epoch();
+    let mut kept = None;
+    let used = testkit::measure(|| {
+        let server = BingoServer { config: config.clone(), ready: true }.start(now);
+        let server = kept.insert(server);
+        server.handle_input(now, &requests);
+        while server.poll_event().is_some() {}
+        // One batch open, one resting.
+        for at in [now, now + config.request_timeout] {
+            server.handle_timeout(at);
+            while server.poll_event().is_some() {}
+            for _ in 0..8192 {
+                server.request(at, b"").unwrap();
+                server.poll_transmit();
+            }
+        }
+        server.handle_timeout(now + config.request_timeout + config.request_timeout);
+    });
+    let limit = config.max_memory(requests.len()) as u64;
+    assert!(used.bytes_max <= limit, "{} bytes, the limit is {limit}", used.bytes_max);
+    assert!(
+        used.bytes_max >= limit / 8,
+        "{} bytes, the limit of {limit} says nothing",
+        used.bytes_max
+    );
 }
 
 #[test]

@@ -68,6 +68,15 @@ async fn step7_a_cut_frame_is_an_error_and_an_end_between_frames_is_none() {
 }
 
 #[test]
+fn b9_its_debug_shows_no_token() {
+    let mut codec = FrameCodec::new(CodecConfig::default());
+    let mut src = BytesMut::from(&b"\0\x02\x80\0\0\x06s3cret\x02"[..]);
+    assert!(codec.decode(&mut src).unwrap().is_some());
+    let shown = format!("{codec:?}");
+    assert!(!shown.contains("s3cret"), "{shown}");
+}
+
+#[test]
 fn b8_what_does_not_fit_is_not_written() {
     use tokio_util::codec::Encoder;
     let mut codec = FrameCodec::new(CodecConfig::default().max_payload(3));

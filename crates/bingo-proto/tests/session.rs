@@ -204,6 +204,21 @@ fn step2_refused_with_a_text() {
         let refused = SessionError::Refused { text: "unknown login".into() };
         assert_eq!(pair.client.session.ended(), Some(&End::Error(refused)));
         assert!(pair.client.events.is_empty());
+
+        let config = Arc::new(Config::default().codec(codec));
+        let mut server = server_got(&config, false, &{
+            let mut bytes = Vec::new();
+            ClientMessage::Identification(Identification::new("a", "b"))
+                .encode(MessageId(0x0102), &codec, &mut bytes)
+                .unwrap();
+            bytes
+        });
+        server.refuse(epoch(), "no").unwrap();
+        let expected = match style {
+            ErrorReplyStyle::HeaderId => &b"\x06\x01\x02\0\x02no"[..],
+            ErrorReplyStyle::PayloadPrefix => b"\x06\x80\0\0\x04\x01\x02no",
+        };
+        assert_eq!(server.poll_transmit().as_deref(), Some(expected), "to the Identification");
     }
 }
 
@@ -466,6 +481,58 @@ fn step4_pings_overlap_when_the_interval_is_shorter_than_the_timeout() {
 }
 
 #[test]
+fn step4_pings_keep_the_beat_when_the_caller_comes_late() {
+    let mut server = server_got(&Arc::new(Config::default()), true, b"");
+    let first = server.poll_timeout().unwrap();
+    server.handle_timeout(first + SECOND);
+    let ping = server.poll_transmit().unwrap();
+    server.handle_input(first + SECOND, &[5, 0, 1, 0, 2, ping[1], ping[2]]);
+    assert!(matches!(server.poll_event(), Some(ServerEvent::Pong { .. })));
+    assert_eq!(server.poll_timeout(), Some(first + Duration::from_secs(30)));
+}
+
+#[test]
+fn step4_pings_that_cannot_go_out_or_are_not_answered_are_few() {
+    let limits = Limits::default().max_pending(3).max_transmit_bytes(100);
+    let config = Config::default()
+        .limits(limits)
+        .codec(CodecConfig::default().max_payload(60))
+        .ping_interval(Some(Duration::from_millis(1)))
+        .ping_timeout(Duration::from_secs(3600));
+    let mut server = server_got(&Arc::new(config.clone()), true, b"");
+    for _ in 0..1000 {
+        let at = server.poll_timeout().unwrap();
+        server.handle_timeout(at);
+    }
+    assert_eq!(server.poll_transmit().unwrap().len(), 3 * 5, "no more than max_pending");
+
+    // A peer that reads nothing, but answers what it guesses was sent.
+    let config = config.limits(limits.max_pending(1000));
+    let mut server = server_got(&Arc::new(config), true, b"");
+    for id in 0x8001..0x9000_u16 {
+        let at = server.poll_timeout().unwrap();
+        server.handle_timeout(at);
+        let [high, low] = id.to_be_bytes();
+        server.handle_input(at, &[5, 0, 1, 0, 2, high, low]);
+        while server.poll_event().is_some() {}
+    }
+    assert_eq!(server.poll_transmit().unwrap().len(), 105);
+}
+
+#[test]
+fn step4_one_long_frame_that_nobody_reads_hides_no_dead_peer() {
+    let limits = Limits::default().max_transmit_bytes(100);
+    let mut server = server_got(&Arc::new(Config::default().limits(limits)), true, b"");
+    server.event(epoch(), &[0; 65_535]).unwrap();
+    for _ in 0..3 {
+        if let Some(at) = server.poll_timeout() {
+            server.handle_timeout(at);
+        }
+    }
+    assert_eq!(server.ended(), Some(&End::Error(SessionError::PingTimeout)));
+}
+
+#[test]
 fn step4_an_interval_of_nothing_is_a_millisecond() {
     let config = Arc::new(Config::default().ping_interval(Some(Duration::ZERO)));
     let mut server = server_got(&config, true, b"");
@@ -534,6 +601,29 @@ fn step5_requests_both_ways_have_each_one_outcome() {
             assert_eq!(pair.server.events[n], expected);
         }
     }
+}
+
+#[test]
+fn b7_an_error_reply_in_header_style_uses_up_no_id() {
+    for (style, next) in [(ErrorReplyStyle::HeaderId, 1), (ErrorReplyStyle::PayloadPrefix, 2)] {
+        let codec = CodecConfig::default().error_reply_style(style);
+        let ask = client_bytes(&ClientMessage::Request(b"?"), 5);
+        let mut server = server_got(&Arc::new(Config::default().codec(codec)), true, &ask);
+        let Some(ServerEvent::Request { id, .. }) = server.poll_event() else { panic!() };
+        server.reject(epoch(), id, "no").unwrap();
+        discard(&mut server);
+        server.event(epoch(), b"").unwrap();
+        assert_eq!(server.poll_transmit().unwrap()[1..3], [0x80, next]);
+    }
+}
+
+#[test]
+fn step5_what_is_closed_are_requests_and_not_pings() {
+    let mut server = server_got(&Arc::new(Config::default()), true, b"");
+    let at = server.poll_timeout().unwrap();
+    server.handle_timeout(at);
+    server.close(at);
+    assert_eq!(server.poll_event(), None);
 }
 
 #[test]
@@ -624,6 +714,48 @@ fn b5_more_open_requests_than_allowed_are_a_violation_of_the_peer() {
     let mut server = server_got(&config, true, &[ask(1), ask(2), ask(3)].concat());
     assert_eq!(violation(&server).kind, ViolationKind::TooManyRequests);
     assert_protocol_error(&mut server);
+}
+
+#[test]
+fn b5_the_limit_is_at_least_1_and_at_most_8192() {
+    for (configured, effective) in [(0, 1), (1, 1), (8192, 8192), (u16::MAX, 8192)] {
+        let limits = Limits::default().max_pending(configured);
+        let mut client = client_got(&Arc::new(Config::default().limits(limits)), true, b"");
+        for n in 0..effective {
+            assert!(client.request(epoch(), b"").is_ok(), "request {n} of {configured}");
+        }
+        assert_eq!(client.request(epoch(), b""), Err(SendError::TooManyPending));
+    }
+    let limits = Limits::default().max_events(0).max_event_bytes(0);
+    let event = client_bytes(&ClientMessage::Event(b"x"), 1);
+    let mut server = server_got(&Arc::new(Config::default().limits(limits)), true, &event);
+    assert!(!server.wants_input());
+    assert!(server.poll_event().is_some());
+    assert!(server.wants_input());
+}
+
+#[test]
+fn b5_requests_that_the_peer_has_given_up_count_no_longer() {
+    let limits = Limits::default().max_pending(2);
+    let mut pair = ready(Config::default().limits(limits).ping_interval(None));
+    // The application answers none of them.
+    for _ in 0..10 {
+        pair.client.session.request(pair.now, b"?").unwrap();
+        pair.run_for(Duration::from_secs(31));
+        assert_eq!(pair.server.session.ended(), None);
+    }
+    // One may be answered all the same, as long as no other took its place.
+    let Some(ServerEvent::Request { id, .. }) = pair.server.events.pop_back() else { panic!() };
+    pair.server.session.acknowledge(pair.now, id).unwrap();
+    let Some(ServerEvent::Request { id, .. }) = pair.server.events.pop_front() else { panic!() };
+    let answered = pair.server.session.acknowledge(pair.now, id);
+    assert_eq!(answered, Err(AnswerError::NotOpen(id)));
+
+    // The same id again, once given up.
+    let ask = client_bytes(&ClientMessage::Request(b"?"), 7);
+    let mut server = server_got(&Arc::new(Config::default().ping_interval(None)), true, &ask);
+    server.handle_input(epoch() + Duration::from_secs(31), &ask);
+    assert_eq!(server.ended(), None);
 }
 
 #[test]
@@ -805,11 +937,25 @@ fn step6_the_protocol_error_of_a_violation_comes_after_what_was_queued() {
 }
 
 #[test]
+fn step6_a_protocol_error_is_never_answered_by_one() {
+    let bytes = client_bytes(&ClientMessage::ProtocolError { reason: "bye" }, 0);
+    for ready in [false, true] {
+        let mut server = server_got(&Arc::new(Config::default()), ready, &bytes);
+        let error = SessionError::ProtocolError { reason: "bye".into() };
+        assert_eq!(server.ended(), Some(&End::Error(error)));
+        assert_eq!(server.poll_transmit(), None);
+    }
+}
+
+#[test]
 fn step6_a_long_reason_is_cut_to_whole_characters() {
     let mut pair = ready(Config::default());
     pair.client.session.protocol_error(pair.now, &"é".repeat(200));
     let sent = pair.client.session.poll_transmit().unwrap();
     assert_eq!(std::str::from_utf8(&sent[5..]).unwrap(), "é".repeat(128));
+    let mut pair = ready(Config::default());
+    pair.client.session.protocol_error(pair.now, &"x".repeat(300));
+    assert_eq!(pair.client.session.poll_transmit().unwrap().len(), 5 + 256);
     let codec = CodecConfig::default().max_payload(33);
     let mut pair = ready(Config::default().codec(codec));
     pair.client.session.protocol_error(pair.now, &"é".repeat(200));
@@ -928,9 +1074,14 @@ fn timeouts_longer_than_any_clock_never_come() {
     let mut server = server_got(&config, true, b"");
     server.request(epoch(), b"?").unwrap();
     assert_eq!(server.poll_timeout(), None);
-    server.handle_timeout(epoch() + Duration::from_secs(1 << 33));
-    assert_eq!(server.ended(), None);
-    assert_eq!(server.poll_event(), None);
+    let mut client = client_got(&config, true, b"");
+    for age in [1 << 33, 1 << 35] {
+        server.handle_timeout(epoch() + Duration::from_secs(age));
+        assert_eq!((server.ended(), client.ended()), (None, None));
+        client.handle_timeout(epoch() + Duration::from_secs(age));
+        assert_eq!((server.poll_event(), client.poll_event()), (None, None));
+    }
+    assert_eq!((server.ended(), client.ended()), (None, None));
 }
 
 // --- back-pressure
@@ -1015,6 +1166,64 @@ fn time_in_which_events_are_not_taken_does_not_count() {
     server.handle_timeout(later + SECOND + Duration::from_secs(30));
     let outcome = Outcome::TimedOut;
     assert_eq!(server.poll_event(), Some(ServerEvent::Outcome { request, outcome }));
+}
+
+#[test]
+fn bursts_of_events_that_are_taken_at_once_stop_no_timeout() {
+    for (max_events, burst) in [(1, 1), (1024, 1024)] {
+        let limits = Limits::default().max_events(max_events);
+        let config = Arc::new(Config::default().limits(limits).ping_interval(None));
+        let mut server = server_got(&config, true, b"");
+        let now = epoch();
+        let request = server.request(now, b"?").unwrap();
+        let deadline = server.poll_timeout().unwrap();
+        let events = client_bytes(&ClientMessage::Event(b""), 1).repeat(burst);
+        for n in 0..29 {
+            server.handle_input(now + n * SECOND, &events);
+            assert!(!server.wants_input());
+            discard(&mut server);
+        }
+        assert_eq!(server.poll_timeout(), Some(deadline));
+        server.handle_timeout(deadline);
+        let outcome = Outcome::TimedOut;
+        assert_eq!(server.poll_event(), Some(ServerEvent::Outcome { request, outcome }));
+    }
+}
+
+#[test]
+fn timeouts_that_fill_the_queue_stop_the_clock_too() {
+    let limits = Limits::default().max_events(1);
+    let config = Arc::new(Config::default().limits(limits).ping_interval(None));
+    let mut server = server_got(&config, true, b"");
+    let now = epoch();
+    let first = server.request(now, b"1").unwrap();
+    server.request(now + SECOND, b"2").unwrap();
+    server.handle_timeout(now + Duration::from_secs(30));
+    assert!(!server.wants_input());
+    let later = now + Duration::from_secs(3600);
+    server.handle_timeout(later);
+    let expected = ServerEvent::Outcome { request: first, outcome: Outcome::TimedOut };
+    assert_eq!(server.poll_event(), Some(expected));
+    assert_eq!(server.poll_event(), None, "the second one's answer may be waiting in the socket");
+    assert_eq!(server.poll_timeout(), Some(later + SECOND));
+}
+
+#[test]
+fn input_handed_in_though_it_is_not_wanted_is_kept() {
+    let limits = Limits::default().max_events(1);
+    let config = Arc::new(Config::default().limits(limits));
+    let event = |n| client_bytes(&ClientMessage::Event(&[n]), u16::from(n));
+    let mut server = server_got(&config, true, &[event(0), event(1), event(2)].concat());
+    server.handle_input(epoch(), &event(3)[..2]);
+    assert!(!server.wants_input());
+    server.handle_input(epoch(), &[&event(3)[2..], &event(4)].concat());
+    server.handle_eof(epoch());
+    assert!(!server.wants_input());
+    server.handle_input(epoch(), &event(5));
+    let taken: Vec<_> = std::iter::from_fn(|| server.poll_event()).collect();
+    let expected = (0..5).map(|n| ServerEvent::Event(Payload::from(vec![n])));
+    assert_eq!(taken, expected.collect::<Vec<_>>(), "nothing after the end of the stream");
+    assert_eq!(server.ended(), Some(&End::Clean));
 }
 
 #[test]

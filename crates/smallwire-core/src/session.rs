@@ -17,6 +17,17 @@ impl<E> End<E> {
             Self::Error(error) => Some(error),
         }
     }
+
+    /// A clean end is fine.
+    ///
+    /// # Errors
+    /// It wasn't a clean end.
+    pub fn into_result(self) -> Result<(), E> {
+        match self {
+            Self::Clean => Ok(()),
+            Self::Error(error) => Err(error),
+        }
+    }
 }
 
 /// One side of one connection, as a state machine that does no I/O.
@@ -32,28 +43,30 @@ impl<E> End<E> {
 /// - [`handle_timeout`](Self::handle_timeout): the time of [`poll_timeout`](Self::poll_timeout)
 ///   has come. Calling it early, late or for no reason is harmless.
 ///
-/// Each takes `now`. A `now` earlier than one given before counts as that earlier one: a clock
-/// that stands still or goes back delays timeouts, nothing else.
+/// Each takes `now`. One that is earlier than the latest given counts as the latest: a clock that
+/// stands still or goes back delays timeouts, nothing else.
 ///
 /// **Polls** say what is to be done, and never fail either. After *any* call that takes `&mut
 /// self`, the application's own methods (`request`, `close`, …) included, all four may have
 /// changed: poll [`poll_transmit`](Self::poll_transmit) and [`poll_event`](Self::poll_event), in
 /// whatever order you like, until neither gives anything, and only then ask for
-/// [`poll_timeout`](Self::poll_timeout) and sleep. Either may be left unpolled for as long as you
-/// please: events, if the application can't keep up, and transmits, while the socket is still busy
-/// with the last one. That is how the session sees it, and slows the peer down.
+/// [`poll_timeout`](Self::poll_timeout) and sleep. Either may be left unpolled: events, while the
+/// application can't keep up, and transmits, while the socket is still busy with the last one. That
+/// is how the session sees it, and slows the peer down. (It can't answer the peer's pings then: a
+/// peer has its own idea of how long it waits for that.)
 ///
 /// **Back-pressure.** While [`wants_input`](Self::wants_input) is false, leave the bytes in the
-/// socket; taking events or transmits makes it true again. An input that is handed in all the same
+/// socket; taking events and transmits makes it true again, unless the stream is over. An input that is handed in all the same
 /// is kept, not lost, but then it is you who breaks the bound on memory: what a session keeps is
 /// bounded by its limits plus one input. Time in which events that nobody took kept the session
-/// from reading doesn't count towards the timeouts of the peer.
+/// from reading doesn't count towards the timeouts of the peer. So if you let events wait, call
+/// `handle_timeout` when you come back, before you take them: it tells how long it was.
 ///
 /// **The end** shows in one place, [`ended`](Self::ended), whoever brought it about. From then on
 /// - handlers change nothing, `wants_input` is false and `poll_timeout` is `None`;
 /// - what is still to be sent (the reason of a violation, say) is in `poll_transmit`;
-/// - what was received before the end, and one outcome for every request still open, is in
-///   `poll_event`.
+/// - what was decoded before the end, and one outcome for every request still open, is in
+///   `poll_event`. (Only an end that you bring about yourself can find input undecoded.)
 ///
 /// A transport that fails is an end of the stream: call `handle_eof` and drain the events, so that
 /// every open request has its outcome.
@@ -78,7 +91,7 @@ impl<E> End<E> {
 ///     mut on_event: impl FnMut(&mut S, S::Event),
 /// ) -> std::io::Result<End<S::Error>>
 /// where
-///     S: Session<Input = [u8], Transmit: AsRef<[u8]>, Error: Clone>,
+///     S: Session<Input = [u8], Transmit: AsRef<[u8]>>,
 /// {
 ///     let result = run(session, socket, &mut on_event);
 ///     if result.is_err() {
@@ -96,7 +109,7 @@ impl<E> End<E> {
 ///     on_event: &mut impl FnMut(&mut S, S::Event),
 /// ) -> std::io::Result<End<S::Error>>
 /// where
-///     S: Session<Input = [u8], Transmit: AsRef<[u8]>, Error: Clone>,
+///     S: Session<Input = [u8], Transmit: AsRef<[u8]>>,
 /// {
 ///     let mut buffer = vec![0; 16 * 1024];
 ///     loop {
@@ -181,7 +194,7 @@ pub trait Session {
     /// What the application is told.
     type Event;
     /// Why a session ended, when it didn't end cleanly.
-    type Error: core::error::Error;
+    type Error: core::error::Error + Clone + Send + Sync + 'static;
 
     /// Whether input is welcome now. While false, leave it in the socket.
     fn wants_input(&self) -> bool;

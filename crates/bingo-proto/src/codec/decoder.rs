@@ -199,7 +199,8 @@ impl Decoder {
         let Some(header) = header? else {
             return Ok(None);
         };
-        let mut payload = Bytes::from(core::mem::take(&mut self.carry));
+        // Exactly as large as the frame: what lives on is what was received.
+        let mut payload = Bytes::from(core::mem::take(&mut self.carry).into_boxed_slice());
         payload.advance(header.len());
         Ok(Some(Frame::new(header.opcode, header.id, payload)))
     }

@@ -1,6 +1,7 @@
+use alloc::vec::Vec;
 use core::fmt;
 
-use bytes::{BufMut, Bytes};
+use bytes::{Buf, BufMut, Bytes};
 
 use crate::{CodecConfig, DecodeError, DecodeErrorKind, EncodeError, MessageId, OpCode};
 
@@ -17,6 +18,9 @@ pub struct FrameRef<'a> {
 }
 
 impl<'a> FrameRef<'a> {
+    /// Bytes before the payload: opcode, id and length. A Noop has only the first.
+    pub const HEADER_LEN: usize = 5;
+
     /// The one-byte frame that means nothing (B2).
     pub const NOOP: FrameRef<'static> =
         FrameRef { payload: &[], id: MessageId(0), opcode: OpCode::Noop };
@@ -142,6 +146,19 @@ impl Frame {
         }
     }
 
+    /// The frame that these bytes are.
+    pub(crate) fn from_encoded(bytes: Vec<u8>, config: &CodecConfig) -> Self {
+        let mut payload = Bytes::from(bytes);
+        match Header::read(&payload, config) {
+            Ok(Some(header)) => {
+                payload.advance(header.len().min(payload.len()));
+                Self::new(header.opcode, header.id, payload)
+            }
+            // Not of bytes that were encoded with this configuration.
+            _ => Self::new(OpCode::Noop, MessageId(0), Bytes::new()),
+        }
+    }
+
     /// The same frame, borrowed.
     #[inline]
     pub fn as_ref(&self) -> FrameRef<'_> {
@@ -188,8 +205,7 @@ pub(super) struct Header {
 }
 
 impl Header {
-    /// Bytes of a header: opcode, id, length.
-    pub(super) const LEN: usize = 5;
+    pub(super) const LEN: usize = FrameRef::HEADER_LEN;
 
     /// Reads the header at the start of `bytes`, `None` if it isn't whole yet. A Noop's is its one
     /// byte. Offsets count from the start of `bytes`.
