@@ -4,6 +4,7 @@
 use std::collections::BTreeMap;
 use std::fmt;
 
+use bingo_proto::{from_json, to_json};
 use serde::{Deserialize, Serialize};
 
 /// What a player asks the server, in a Request.
@@ -158,6 +159,19 @@ impl Board {
         Ok(is_theirs.then_some(row))
     }
 
+    /// Does what the JSON of an [`Ask::Claim`] asks for; gives the JSON of what everyone is to know.
+    ///
+    /// # Errors
+    /// It can't be had, or understood; the text is for the player.
+    pub fn claim_json(&mut self, ask: &[u8], who: &str) -> Result<Vec<u8>, String> {
+        let Ok(Ask::Claim { cell }) = from_json(ask) else {
+            return Err("can't understand".into());
+        };
+        self.claim(cell, who).map_err(|error| error.to_string())?;
+        let cells = BTreeMap::from([(cell, who.to_owned())]);
+        Ok(to_json(&Variables { size: None, cells }).unwrap_or_default())
+    }
+
     /// All network variables.
     pub fn variables(&self) -> Variables {
         let cells = self.cells.iter().enumerate();
@@ -191,6 +205,15 @@ mod tests {
         assert_eq!(board.claim(2, "Ada"), Ok(None));
         assert_eq!(Board::new(1).claim(0, "Ada"), Ok(Some(0)));
         assert_eq!(Board::new(0).claim(0, "Ada"), Err(ClaimError::OutOfRange { cells: 0 }));
+    }
+
+    #[test]
+    fn a_claim_as_json() {
+        let mut board = Board::new(9);
+        let ask = br#"{"ask":"claim","cell":7}"#;
+        assert_eq!(board.claim_json(ask, "Ada").unwrap(), br#"{"cells":{"7":"Ada"}}"#);
+        assert_eq!(board.claim_json(ask, "Ben").unwrap_err(), "Ada has that cell");
+        assert_eq!(board.claim_json(b"7", "Ben").unwrap_err(), "can't understand");
     }
 
     #[test]

@@ -158,6 +158,37 @@ fn two_clients_play() {
 }
 
 #[test]
+fn the_other_two_servers_play_by_the_same_rules() {
+    for name in ["bingo-server-threads", "bingo-server-framed"] {
+        let mut server = Program::start(name, &[]);
+        let first = server.shows("listening on ");
+        let address = first.strip_prefix("listening on ").unwrap();
+        let mut ada = client(address, &["--login", "ada", "--username", "Ada"]);
+        ada.shows("0 of 25 cells claimed");
+        let mut ben = client(address, &["--login", "ben", "--username", "Ben"]);
+        ben.shows("0 of 25 cells claimed");
+        ada.says("claim 1");
+        ada.shows("claim of cell 1: granted");
+        ada.shows("claimed: 1 by Ada");
+        ben.shows("claimed: 1 by Ada");
+        ben.says("claim 1");
+        ben.shows("claim of cell 1: refused: Ada has that cell");
+        let mut mallory = client(address, &["--login", "mallory", "--username", "Mallory"]);
+        mallory.shows("refused: unknown login");
+        ada.says("quit");
+        assert!(ada.ends().0.success(), "{name}");
+        let mut garbage = TcpStream::connect(address).unwrap();
+        garbage.write_all(&[0, 0x05, 0, 0, 0, 2, 0x80, 0]).unwrap();
+        let mut answer = Vec::new();
+        garbage.set_read_timeout(Some(PATIENCE)).unwrap();
+        garbage.read_to_end(&mut answer).unwrap();
+        assert_eq!(answer.first(), Some(&(OpCode::ProtocolError as u8)), "{name}");
+        ben.says("claim 2");
+        ben.shows("claim of cell 2: granted");
+    }
+}
+
+#[test]
 fn both_wire_options_are_heeded() {
     let options = ["--byte-order", "little", "--error-reply", "payload-prefix"];
     let (_server, address) = server(&options);
