@@ -146,6 +146,15 @@ impl Side for ClientSide {
     const ANSWERS_BY_ITSELF: bool = true;
     type Event = ClientEvent;
 
+    #[inline]
+    fn plain_event(opcode: OpCode) -> Option<fn(Payload) -> ClientEvent> {
+        match opcode {
+            OpCode::Event => Some(ClientEvent::Event),
+            OpCode::DataUpdate => Some(ClientEvent::DataUpdate),
+            _ => None,
+        }
+    }
+
     fn handle_frame(
         &mut self,
         c: &mut Connection<ClientEvent>,
@@ -242,6 +251,7 @@ impl Session for Client {
         self.0.poll_transmit()
     }
 
+    #[inline]
     fn poll_event(&mut self) -> Option<ClientEvent> {
         self.0.poll_event()
     }

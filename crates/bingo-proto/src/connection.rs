@@ -38,6 +38,9 @@ pub(crate) trait Side: Sized {
         frame: Frame,
     ) -> Result<(), Violation>;
 
+    /// The event that a frame is which says nothing to the session, if it is one of those.
+    fn plain_event(opcode: OpCode) -> Option<fn(Payload) -> Self::Event>;
+
     /// When the next Ping is due.
     fn next_ping(&self) -> Time {
         NEVER
@@ -108,11 +111,17 @@ impl<E: From<Common>> Connection<E> {
         self.config.limits.effective_max_pending()
     }
 
-    /// The application has fallen behind: nothing more is decoded until it takes events.
+    /// As many events wait as may: nothing more is decoded.
     fn is_full(&self) -> bool {
         let limits = &self.config.limits;
         self.events.len() >= limits.max_events.max(1)
             || (self.held >= limits.max_event_bytes && !self.events.is_empty())
+    }
+
+    /// The application has fallen behind: nothing is read until it takes events, and where the queue
+    /// was full, nothing decoded until it has taken all of them.
+    fn is_behind(&self) -> bool {
+        self.is_full() || (!self.rest.is_empty() && !self.events.is_empty())
     }
 
     fn has_undecoded(&self) -> bool {
@@ -124,8 +133,19 @@ impl<E: From<Common>> Connection<E> {
             || self.out.len().saturating_add(len) <= self.config.limits.max_transmit_bytes
     }
 
+    #[inline]
     pub(crate) fn push_event(&mut self, event: E) {
+        if self.events.capacity() == 0 {
+            self.reserve_events();
+        }
         self.events.push_back(event);
+    }
+
+    /// At once for what events of a usual size come to, no more than the input they are from.
+    #[cold]
+    fn reserve_events(&mut self) {
+        let likely = self.rest.len().checked_div(size_of::<E>()).unwrap_or(0);
+        self.events.reserve(likely.min(self.config.limits.max_events).saturating_add(1));
     }
 
     /// Lets go of what only events kept, when there are none.
@@ -407,6 +427,16 @@ impl<E: From<Common>> Connection<E> {
         }
     }
 
+    /// After the end, and after all other events: each request that nothing will answer now.
+    fn next_closed(&mut self) -> Option<E> {
+        self.ended.as_ref()?;
+        let request = self.pending.as_mut()?.drain_requests();
+        if request.is_none() {
+            self.pending = None;
+        }
+        request.map(|request| Common::Outcome { request, outcome: Outcome::Closed }.into())
+    }
+
     /// Timeouts of the handshake and of what we asked.
     fn handle_due(&mut self) {
         let time = self.clock.time();
@@ -447,13 +477,13 @@ impl<S: Side> Endpoint<S> {
     /// The connection, moved on to `now`: the way in for whatever the application does.
     pub(crate) fn at(&mut self, now: Instant) -> &mut Connection<S::Event> {
         let c = &mut self.connection;
-        c.clock.advance(now, !c.is_full());
+        c.clock.advance(now, !c.is_behind());
         c
     }
 
     pub(crate) fn wants_input(&self) -> bool {
         let c = &self.connection;
-        c.ended.is_none() && !c.eof && c.rest.is_empty() && !c.is_full() && self.can_answer()
+        c.ended.is_none() && !c.eof && c.rest.is_empty() && !c.is_behind() && self.can_answer()
     }
 
     pub(crate) fn handle_input(&mut self, now: Instant, input: &[u8]) {
@@ -497,6 +527,16 @@ impl<S: Side> Endpoint<S> {
                 return;
             }
             let c = &mut self.connection;
+            // Most of what comes, by the shortest way: a copy more costs more than all checks.
+            if let Some(header) = c.decoder.peek(&c.rest) {
+                if c.ready && header.id.role() != S::ROLE {
+                    if let Some(event) = S::plain_event(header.opcode) {
+                        let payload = c.decoder.take(header, &mut c.rest);
+                        c.push_event(event(Payload(payload)));
+                        continue;
+                    }
+                }
+            }
             let offset = c.decoder.offset();
             match c.decoder.decode_bytes(&mut c.rest) {
                 Ok(Some(frame)) => {
@@ -538,29 +578,32 @@ impl<S: Side> Endpoint<S> {
         Some(out)
     }
 
+    #[inline]
     pub(crate) fn poll_event(&mut self) -> Option<S::Event> {
         let c = &mut self.connection;
-        let Some(event) = c.events.pop_front() else {
-            if c.ended.is_some() {
-                let request = c.pending.as_mut()?.drain_requests();
-                if request.is_none() {
-                    c.pending = None;
-                }
-                return request
-                    .map(|request| Common::Outcome { request, outcome: Outcome::Closed }.into());
-            }
-            return None;
-        };
+        if c.events.len() > 1 {
+            return c.events.pop_front();
+        }
+        self.poll_last_event()
+    }
+
+    /// Takes an event after which there is more to do than to take the next, or finds none.
+    fn poll_last_event(&mut self) -> Option<S::Event> {
+        let c = &mut self.connection;
+        let event = c.events.pop_front();
+        if event.is_none() {
+            return c.next_closed();
+        }
         c.release_taken();
         if c.has_undecoded() {
             self.decode();
         }
-        Some(event)
+        event
     }
 
     pub(crate) fn poll_timeout(&self) -> Option<Instant> {
         let c = &self.connection;
-        if c.ended.is_some() || c.is_full() {
+        if c.ended.is_some() || c.is_behind() {
             return None;
         }
         let pending = c.pending.as_ref().and_then(|p| p.next_deadline()).unwrap_or(NEVER);

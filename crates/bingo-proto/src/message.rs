@@ -96,6 +96,7 @@ impl OpCode {
     }
 
     /// Whether `role` may send it (B4).
+    #[inline]
     pub const fn may_be_sent_by(self, role: Role) -> bool {
         match self {
             Self::Identification => matches!(role, Role::Client),
@@ -118,6 +119,7 @@ pub struct MessageId(pub u16);
 
 impl MessageId {
     /// The role that gives out this id.
+    #[inline]
     pub const fn role(self) -> Role {
         if self.0 < 0x8000 { Role::Client } else { Role::Server }
     }
@@ -263,6 +265,7 @@ impl<'a> ClientMessage<'a> {
     /// # Errors
     /// The frame breaks B4, B5, B6, B7, B9 or step 1 of the conversation. The framing is intact:
     /// the next frame can be read. Offsets count from the frame's first byte.
+    #[inline]
     pub fn decode(frame: FrameRef<'a>, config: &CodecConfig) -> Result<Self, DecodeError> {
         check_header(&frame, Role::Client, config)?;
         let payload = frame.payload();
@@ -307,6 +310,7 @@ impl<'a> ClientMessage<'a> {
     ///
     /// # Errors
     /// The payload is too long, or the id in the header is of the wrong half; `dst` is as it was.
+    #[inline]
     pub fn encode(
         &self,
         id: MessageId,
@@ -347,6 +351,7 @@ impl<'a> ServerMessage<'a> {
     /// # Errors
     /// The frame breaks B4, B5, B6, B7 or B9. The framing is intact: the next frame can be read.
     /// Offsets count from the frame's first byte.
+    #[inline]
     pub fn decode(frame: FrameRef<'a>, config: &CodecConfig) -> Result<Self, DecodeError> {
         check_header(&frame, Role::Server, config)?;
         let payload = frame.payload();
@@ -393,6 +398,7 @@ impl<'a> ServerMessage<'a> {
     ///
     /// # Errors
     /// The payload is too long, or the id in the header is of the wrong half; `dst` is as it was.
+    #[inline]
     pub fn encode(
         &self,
         id: MessageId,
@@ -435,6 +441,7 @@ const fn wrong_direction(opcode: OpCode) -> DecodeError {
 }
 
 /// B4 and B5: what can be told from the header alone.
+#[inline]
 fn check_header(
     frame: &FrameRef<'_>,
     sender: Role,
@@ -502,10 +509,12 @@ struct Writer<'a> {
 }
 
 impl Writer<'_> {
+    #[inline]
     fn noop(&self, dst: &mut impl BufMut) -> Result<(), EncodeError> {
         FrameRef::NOOP.encode(self.config, dst)
     }
 
+    #[inline]
     fn payload(
         &self,
         opcode: OpCode,
@@ -559,6 +568,7 @@ impl Writer<'_> {
     }
 }
 
+#[inline]
 fn expect_role(id: MessageId, role: Role) -> Result<(), EncodeError> {
     if id.role() == role { Ok(()) } else { Err(EncodeError::WrongIdHalf(id)) }
 }

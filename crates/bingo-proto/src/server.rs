@@ -166,6 +166,14 @@ impl Side for ServerSide {
     const ANSWERS_BY_ITSELF: bool = false;
     type Event = ServerEvent;
 
+    #[inline]
+    fn plain_event(opcode: OpCode) -> Option<fn(Payload) -> ServerEvent> {
+        match opcode {
+            OpCode::Event => Some(ServerEvent::Event),
+            _ => None,
+        }
+    }
+
     fn handle_frame(
         &mut self,
         c: &mut Connection<ServerEvent>,
@@ -266,6 +274,7 @@ impl Session for Server {
         self.0.poll_transmit()
     }
 
+    #[inline]
     fn poll_event(&mut self) -> Option<ServerEvent> {
         self.0.poll_event()
     }

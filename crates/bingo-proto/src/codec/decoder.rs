@@ -61,15 +61,18 @@ impl Decoder {
         input: &mut &'i [u8],
     ) -> Result<Option<FrameRef<'a>>, DecodeError> {
         if !self.carry.is_empty() && !self.give_back() {
-            return self.decode_carried(input);
+            // A copy, so that `input` stays in registers where nothing is carried.
+            let mut rest = *input;
+            let frame = self.decode_carried(&mut rest);
+            *input = rest;
+            return frame;
         }
         match Header::read(input, &self.config) {
             Ok(Some(header)) => {
-                if let Some((frame, rest)) = input.split_at_checked(header.frame_len()) {
+                if let Some((frame, rest)) = header.split(input) {
                     *input = rest;
-                    self.offset = self.offset.wrapping_add(frame.len() as u64);
-                    let payload = frame.get(header.len()..).unwrap_or_default();
-                    return Ok(Some(FrameRef::new(header.opcode, header.id, payload)));
+                    self.offset = self.offset.wrapping_add(frame.encoded_len() as u64);
+                    return Ok(Some(frame));
                 }
             }
             Ok(None) => {}
@@ -92,12 +95,9 @@ impl Decoder {
         }
         match Header::read(input, &self.config) {
             Ok(Some(header)) => {
-                let (start, end) = (header.len(), header.frame_len());
-                if input.len() >= end {
-                    self.offset = self.offset.wrapping_add(end as u64);
-                    let payload = if start == end { Bytes::new() } else { input.slice(start..end) };
-                    input.advance(end);
-                    return Ok(Some(Frame::new(header.opcode, header.id, payload)));
+                if let Some(frame) = header.split_off(input) {
+                    self.offset = self.offset.wrapping_add(frame.as_ref().encoded_len() as u64);
+                    return Ok(Some(frame));
                 }
             }
             Ok(None) => {}
@@ -107,6 +107,25 @@ impl Decoder {
         // An empty slice would keep the read alive.
         *input = Bytes::new();
         Ok(None)
+    }
+
+    /// The header at the front of `input`, if a good frame starts there and is whole.
+    #[cfg(feature = "std")]
+    #[inline]
+    pub(crate) fn peek(&self, input: &[u8]) -> Option<Header> {
+        let header = Header::read(input, &self.config).ok()??;
+        (self.carry.is_empty() && input.len() >= header.frame_len()).then_some(header)
+    }
+
+    /// Takes the frame off the front of `input` whose header `peek` gave, and gives its payload.
+    #[cfg(feature = "std")]
+    #[inline]
+    pub(crate) fn take(&mut self, header: Header, input: &mut Bytes) -> Bytes {
+        let end = header.frame_len();
+        self.offset = self.offset.wrapping_add(end as u64);
+        let payload = input.slice(header.len().min(end)..end);
+        input.advance(end);
+        payload
     }
 
     /// Says that the stream has ended.

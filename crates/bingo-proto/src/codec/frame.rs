@@ -56,6 +56,7 @@ impl<'a> FrameRef<'a> {
     }
 
     /// Its length on the wire, in bytes: 1 for a Noop, else 5 and the payload.
+    #[inline]
     pub const fn encoded_len(&self) -> usize {
         match self.opcode {
             OpCode::Noop => 1,
@@ -120,8 +121,13 @@ pub(crate) fn write_frame<const N: usize>(
     let [id0, id1] = config.byte_order.write(id.0);
     let [len0, len1] = config.byte_order.write(announced);
     dst.put_slice(&[opcode as u8, id0, id1, len0, len1]);
-    dst.put_slice(prefix);
-    dst.put_slice(body);
+    // Each call costs a `BytesMut` as much as a small body does.
+    if N > 0 {
+        dst.put_slice(prefix);
+    }
+    if !body.is_empty() {
+        dst.put_slice(body);
+    }
     Ok(())
 }
 
@@ -198,9 +204,9 @@ impl fmt::Debug for Frame {
 
 /// What stands before a payload.
 #[derive(Clone, Copy)]
-pub(super) struct Header {
-    pub(super) opcode: OpCode,
-    pub(super) id: MessageId,
+pub(crate) struct Header {
+    pub(crate) opcode: OpCode,
+    pub(crate) id: MessageId,
     pub(super) payload_len: u16,
 }
 
@@ -230,6 +236,36 @@ impl Header {
             return Err(DecodeError { kind, offset: 3 });
         }
         Ok(Some(Self { opcode, id: MessageId(config.byte_order.read([id0, id1])), payload_len }))
+    }
+
+    /// Splits the frame that starts with this header off the front of `bytes`, if it is whole.
+    #[inline]
+    pub(super) fn split(self, bytes: &[u8]) -> Option<(FrameRef<'_>, &[u8])> {
+        let Self { opcode, id, payload_len } = self;
+        if opcode == OpCode::Noop {
+            return bytes.split_first().map(|(_, rest)| (FrameRef::NOOP, rest));
+        }
+        let (_, rest) = bytes.split_first_chunk::<{ Self::LEN }>()?;
+        let (payload, rest) = rest.split_at_checked(payload_len.into())?;
+        Some((FrameRef { payload, id, opcode }, rest))
+    }
+
+    /// As [`split`](Self::split), with a payload that is a slice of `bytes`.
+    #[inline]
+    pub(super) fn split_off(self, bytes: &mut Bytes) -> Option<Frame> {
+        let Self { opcode, id, payload_len } = self;
+        if opcode == OpCode::Noop {
+            bytes.advance(1);
+            return Some(Frame::new(opcode, id, Bytes::new()));
+        }
+        let end = Self::LEN.saturating_add(payload_len.into());
+        if bytes.len() < end {
+            return None;
+        }
+        // An empty slice would keep the read alive.
+        let payload = if payload_len == 0 { Bytes::new() } else { bytes.slice(Self::LEN..end) };
+        bytes.advance(end);
+        Some(Frame { payload, id, opcode })
     }
 
     /// Bytes of the header itself.
