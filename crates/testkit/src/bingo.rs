@@ -5,8 +5,8 @@ use std::time::Instant;
 
 use bingo_proto::{
     AnswerError, ByteOrder, Client, ClientEvent, ClientMessage, CodecConfig, Config, DecodeError,
-    DecodeErrorKind, Decoder, ErrorReplyStyle, FrameRef, Identification, MessageId, Role, Secret,
-    Server, ServerEvent, ServerMessage, Session,
+    DecodeErrorKind, Decoder, ErrorReplyStyle, FrameRef, Identification, MessageId, RequestId,
+    Role, Secret, Server, ServerEvent, ServerMessage, Session,
 };
 use serde_json::{Map, Value, json};
 
@@ -33,6 +33,10 @@ pub struct BingoServer {
 
 /// What no frame can hold.
 static TOO_LONG: [u8; 70_000] = [0; 70_000];
+
+fn handle(request: RequestId) -> u64 {
+    request.message_id().0.into()
+}
 
 /// Drops all that a session has to say.
 pub fn discard<S: Session>(session: &mut S) {
@@ -84,13 +88,13 @@ impl Subject for BingoClient {
         }
     }
 
-    fn act(&self, client: &mut Client, now: Instant, choice: u8) {
+    fn act(&self, client: &mut Client, now: Instant, choice: u8) -> Option<u64> {
         let payload = vec![choice; usize::from(choice)];
         let _sent = match choice % 16 {
-            0..=5 => client.request(now, &payload).is_ok(),
+            0..=5 => return client.request(now, &payload).ok().map(handle),
             6..=9 => client.event(now, &payload).is_ok(),
             10 => client.noop(now).is_ok(),
-            13 => client.request(now, &TOO_LONG).is_ok(),
+            13 => return client.request(now, &TOO_LONG).ok().map(handle),
             14 if choice == 254 => {
                 client.close(now);
                 true
@@ -101,6 +105,14 @@ impl Subject for BingoClient {
             }
             _ => false,
         };
+        None
+    }
+
+    fn outcome(&self, event: &ClientEvent) -> Option<u64> {
+        match event {
+            ClientEvent::Outcome { request, .. } => Some(handle(*request)),
+            _ => None,
+        }
     }
 
     fn max_memory(&self, largest_input: usize) -> usize {
@@ -146,15 +158,15 @@ impl Subject for BingoServer {
         }
     }
 
-    fn act(&self, server: &mut Server, now: Instant, choice: u8) {
+    fn act(&self, server: &mut Server, now: Instant, choice: u8) -> Option<u64> {
         let payload = vec![choice; usize::from(choice)];
         let _sent = match choice % 16 {
-            0..=3 => server.request(now, &payload).is_ok(),
+            0..=3 => return server.request(now, &payload).ok().map(handle),
             4..=5 => server.accept(now, &payload).is_ok(),
             6..=7 => server.event(now, &payload).is_ok(),
             8..=9 => server.data_update(now, &payload).is_ok(),
             10 => server.noop(now).is_ok(),
-            13 => server.request(now, &TOO_LONG).is_ok(),
+            13 => return server.request(now, &TOO_LONG).ok().map(handle),
             14 if choice == 254 => {
                 server.close(now);
                 true
@@ -166,6 +178,14 @@ impl Subject for BingoServer {
             15 if choice == 239 => server.refuse(now, "the application's wish").is_ok(),
             _ => false,
         };
+        None
+    }
+
+    fn outcome(&self, event: &ServerEvent) -> Option<u64> {
+        match event {
+            ServerEvent::Outcome { request, .. } => Some(handle(*request)),
+            _ => None,
+        }
     }
 
     fn max_memory(&self, largest_input: usize) -> usize {
@@ -225,11 +245,13 @@ impl Codec for BingoCodec {
     }
 }
 
-fn role(vector: &Vector) -> Role {
+/// Whose message a vector shows.
+pub fn role(vector: &Vector) -> Role {
     if vector.from == "client" { Role::Client } else { Role::Server }
 }
 
-fn config(vector: &Vector) -> CodecConfig {
+/// The settings of a vector.
+pub fn config(vector: &Vector) -> CodecConfig {
     let mut config = CodecConfig::default();
     for (key, value) in vector.config.as_object().unwrap_or(&Map::new()) {
         match (&key[..], value.as_str(), value.as_u64().and_then(|n| u16::try_from(n).ok())) {

@@ -4,6 +4,8 @@
 //! - [`pair`]: two sessions over a link that can be cut, under virtual time.
 //! - [`vectors`]: runs the language-neutral test vectors.
 //! - [`spec`]: whether every number of a `SPEC.md` is named by a test.
+//! - [`fuzz`]: what the fuzz targets run; plain tests replay their corpora.
+//! - [`model`]: slow, obvious decoders that the fast ones are held to.
 //! - [`measure`]: counts what a closure allocates, on its thread.
 //! - one module for each protocol: its sessions as subjects of the suite.
 
@@ -11,6 +13,8 @@
 
 pub mod bingo;
 pub mod conformance;
+pub mod fuzz;
+pub mod model;
 pub mod pair;
 pub mod spec;
 pub mod vectors;

@@ -1,0 +1,73 @@
+//! What the fuzz targets run, so that plain tests replay their corpora; one module for each
+//! protocol. A target panics when something is wrong.
+
+pub mod bingo;
+
+use crate::Numbers;
+use crate::conformance::{Subject, cut, memory_is_bounded, script, session_survives};
+
+/// One fuzz target.
+#[derive(Debug, Clone, Copy)]
+pub struct Target {
+    /// Of the target, and of the directory of its corpus.
+    pub name: &'static str,
+    /// Does it, with what the fuzzer wrote.
+    pub run: fn(&[u8]),
+    /// What its corpus begins with: file names and contents.
+    pub seeds: fn() -> Vec<(String, Vec<u8>)>,
+}
+
+/// All targets.
+pub fn targets() -> impl Iterator<Item = Target> {
+    [bingo::TARGETS].into_iter().flatten().copied()
+}
+
+/// What a fuzzer wrote, taken from the front; zeros and nothing once there is no more.
+#[derive(Debug, Clone)]
+pub struct Input<'a>(pub &'a [u8]);
+
+impl<'a> Input<'a> {
+    /// Whether there is no more.
+    pub fn is_empty(&self) -> bool {
+        self.0.is_empty()
+    }
+
+    /// The next byte.
+    pub fn byte(&mut self) -> u8 {
+        self.bytes(1).first().copied().unwrap_or(0)
+    }
+
+    /// The next two bytes as a number, the high one first.
+    pub fn number(&mut self) -> u16 {
+        u16::from_be_bytes([self.byte(), self.byte()])
+    }
+
+    /// The next bytes, as many as there are of `len`.
+    pub fn bytes(&mut self, len: usize) -> &'a [u8] {
+        let (now, later) = self.0.split_at(len.min(self.0.len()));
+        self.0 = later;
+        now
+    }
+
+    /// The next bytes, as many as the byte before them says.
+    pub fn counted(&mut self) -> &'a [u8] {
+        let len = self.byte();
+        self.bytes(len.into())
+    }
+}
+
+/// A session under arbitrary calls, time and bytes; where its limits are `tight`, also how much
+/// memory it keeps under a flood of the bytes.
+pub fn session<S: Subject>(subject: &S, fuzz: &[u8], stream: &[u8], tight: bool) {
+    session_survives(subject, &script(fuzz, stream), tight);
+    if tight && !stream.is_empty() {
+        let flood = stream.repeat((16 * 1024 / stream.len()).max(1));
+        memory_is_bounded(subject, &cut(&flood, 1024, &mut Numbers::new(1)));
+    }
+}
+
+/// A name as a file can have it.
+pub fn file_name(name: &str) -> String {
+    let words = name.split(|c: char| !c.is_ascii_alphanumeric()).filter(|word| !word.is_empty());
+    words.collect::<Vec<_>>().join("-").to_lowercase()
+}
