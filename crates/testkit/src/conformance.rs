@@ -4,6 +4,7 @@ use std::collections::BTreeSet;
 use std::fmt::Debug;
 use std::time::{Duration, Instant};
 
+use cpu_time::ThreadTime;
 use smallwire_core::Session;
 
 use crate::{Numbers, epoch, measure};
@@ -315,12 +316,13 @@ pub fn memory_is_bounded<S: Subject>(subject: &S, pieces: &[Vec<u8>]) -> Vec<(Ne
 }
 
 /// Twice as much input takes no more than about twice as long: quadratic work would take four times
-/// as long. The best of several runs each, and several tries, because the machine has other work.
+/// as long. In the thread's own time, the best of several runs, and several tries, because the
+/// machine has other work.
 pub fn work_is_linear(mut work: impl FnMut(usize), n: usize) {
     let mut best_of = |n| {
         (0..5)
             .map(|_| {
-                let start = epoch();
+                let start = ThreadTime::now();
                 work(n);
                 start.elapsed()
             })
@@ -328,7 +330,7 @@ pub fn work_is_linear(mut work: impl FnMut(usize), n: usize) {
             .unwrap_or_default()
     };
     let mut ratios = Vec::new();
-    for _ in 0..5 {
+    for _ in 0..8 {
         let (once, twice) = (best_of(n), best_of(2 * n));
         let ratio = twice.as_secs_f64() / once.as_secs_f64().max(1e-9);
         if ratio < 3.0 {
