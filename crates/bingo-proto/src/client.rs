@@ -5,7 +5,7 @@ use std::time::Instant;
 use bytes::Bytes;
 use smallwire_core::{End, Secret, Session};
 
-use crate::connection::{Common, Connection, Endpoint, Side, reply_body};
+use crate::connection::{Common, Connection, Endpoint, Side, delegate_session, reply_body};
 use crate::{
     AnswerError, ClientEvent, Config, EncodeError, Frame, Identification, MessageId, OpCode,
     Outcome, Payload, PeerRequestId, RequestId, Role, SendError, ServerMessage, SessionError,
@@ -212,61 +212,4 @@ impl Side for ClientSide {
     }
 }
 
-impl From<Common> for ClientEvent {
-    fn from(event: Common) -> Self {
-        match event {
-            Common::Request { id, payload } => Self::Request { id, payload },
-            Common::Outcome { request, outcome } => Self::Outcome { request, outcome },
-            Common::StrayReply { in_reply_to, outcome } => {
-                Self::StrayReply { in_reply_to, outcome }
-            }
-        }
-    }
-}
-
-impl Session for Client {
-    type Input = [u8];
-    type Transmit = Bytes;
-    type Event = ClientEvent;
-    type Error = SessionError;
-
-    /// False after the end, and while too many events or acknowledgements of Pings wait to be taken.
-    fn wants_input(&self) -> bool {
-        self.0.wants_input()
-    }
-
-    fn handle_input(&mut self, now: Instant, input: &[u8]) {
-        self.0.handle_input(now, input);
-    }
-
-    fn handle_eof(&mut self, now: Instant) {
-        self.0.handle_eof(now);
-    }
-
-    fn handle_timeout(&mut self, now: Instant) {
-        self.0.handle_timeout(now);
-    }
-
-    fn poll_transmit(&mut self) -> Option<Bytes> {
-        self.0.poll_transmit()
-    }
-
-    #[inline]
-    fn poll_event(&mut self) -> Option<ClientEvent> {
-        self.0.poll_event()
-    }
-
-    fn poll_timeout(&self) -> Option<Instant> {
-        self.0.poll_timeout()
-    }
-
-    fn ended(&self) -> Option<&End<SessionError>> {
-        self.0.ended()
-    }
-}
-
-impl fmt::Debug for Client {
-    fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
-        self.0.fmt(f)
-    }
-}
+delegate_session!(Client, ClientEvent);

@@ -646,3 +646,69 @@ pub(crate) fn reply_body(frame: Frame) -> Payload {
     body.advance(body.len().min(2));
     Payload(body)
 }
+
+/// What a public session has of its endpoint: the same for both.
+macro_rules! delegate_session {
+    ($session:ident, $event:ident) => {
+        impl From<$crate::connection::Common> for $event {
+            fn from(event: Common) -> Self {
+                match event {
+                    Common::Request { id, payload } => Self::Request { id, payload },
+                    Common::Outcome { request, outcome } => Self::Outcome { request, outcome },
+                    Common::StrayReply { in_reply_to, outcome } => {
+                        Self::StrayReply { in_reply_to, outcome }
+                    }
+                }
+            }
+        }
+
+        impl Session for $session {
+            type Input = [u8];
+            type Transmit = Bytes;
+            type Event = $event;
+            type Error = SessionError;
+
+            /// False after the end, and while too many events or (at a client) acknowledgements of Pings
+            /// wait to be taken.
+            fn wants_input(&self) -> bool {
+                self.0.wants_input()
+            }
+
+            fn handle_input(&mut self, now: Instant, input: &[u8]) {
+                self.0.handle_input(now, input);
+            }
+
+            fn handle_eof(&mut self, now: Instant) {
+                self.0.handle_eof(now);
+            }
+
+            fn handle_timeout(&mut self, now: Instant) {
+                self.0.handle_timeout(now);
+            }
+
+            fn poll_transmit(&mut self) -> Option<Bytes> {
+                self.0.poll_transmit()
+            }
+
+            #[inline]
+            fn poll_event(&mut self) -> Option<$event> {
+                self.0.poll_event()
+            }
+
+            fn poll_timeout(&self) -> Option<Instant> {
+                self.0.poll_timeout()
+            }
+
+            fn ended(&self) -> Option<&End<SessionError>> {
+                self.0.ended()
+            }
+        }
+
+        impl fmt::Debug for $session {
+            fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
+                self.0.fmt(f)
+            }
+        }
+    };
+}
+pub(crate) use delegate_session;

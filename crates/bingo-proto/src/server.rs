@@ -7,7 +7,7 @@ use bytes::Bytes;
 use smallwire_core::{End, Session};
 
 use crate::clock::{NEVER, Time, nanos};
-use crate::connection::{Common, Connection, Endpoint, Side, reply_body};
+use crate::connection::{Common, Connection, Endpoint, Side, delegate_session, reply_body};
 use crate::{
     AnswerError, ClientMessage, Config, DecideError, Frame, MessageId, OpCode, Outcome, Payload,
     PeerRequestId, RequestId, Role, SendError, ServerEvent, SessionError, Violation, ViolationKind,
@@ -235,61 +235,4 @@ fn handle_answer(c: &mut Connection<ServerEvent>, in_reply_to: MessageId, outcom
     }
 }
 
-impl From<Common> for ServerEvent {
-    fn from(event: Common) -> Self {
-        match event {
-            Common::Request { id, payload } => Self::Request { id, payload },
-            Common::Outcome { request, outcome } => Self::Outcome { request, outcome },
-            Common::StrayReply { in_reply_to, outcome } => {
-                Self::StrayReply { in_reply_to, outcome }
-            }
-        }
-    }
-}
-
-impl Session for Server {
-    type Input = [u8];
-    type Transmit = Bytes;
-    type Event = ServerEvent;
-    type Error = SessionError;
-
-    /// False after the end, and while too many events wait to be taken.
-    fn wants_input(&self) -> bool {
-        self.0.wants_input()
-    }
-
-    fn handle_input(&mut self, now: Instant, input: &[u8]) {
-        self.0.handle_input(now, input);
-    }
-
-    fn handle_eof(&mut self, now: Instant) {
-        self.0.handle_eof(now);
-    }
-
-    fn handle_timeout(&mut self, now: Instant) {
-        self.0.handle_timeout(now);
-    }
-
-    fn poll_transmit(&mut self) -> Option<Bytes> {
-        self.0.poll_transmit()
-    }
-
-    #[inline]
-    fn poll_event(&mut self) -> Option<ServerEvent> {
-        self.0.poll_event()
-    }
-
-    fn poll_timeout(&self) -> Option<Instant> {
-        self.0.poll_timeout()
-    }
-
-    fn ended(&self) -> Option<&End<SessionError>> {
-        self.0.ended()
-    }
-}
-
-impl fmt::Debug for Server {
-    fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
-        self.0.fmt(f)
-    }
-}
+delegate_session!(Server, ServerEvent);
