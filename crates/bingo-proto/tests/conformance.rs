@@ -200,6 +200,21 @@ fn memory_stays_under_the_formula_whatever_a_driver_neglects() {
 }
 
 #[test]
+fn memory_of_texts_stays_under_the_formula() {
+    // The text is a copy, and the small event keeps the read alive that it was copied from.
+    let limits = Limits::default().max_event_bytes(4 << 20).max_pending(1);
+    let config = Arc::new(Config::default().limits(limits));
+    let text = "x".repeat(65_000);
+    let in_reply_to = MessageId(9);
+    let read = [
+        bytes_of(&config, &Err(ServerMessage::Event(b"x"))),
+        bytes_of(&config, &Err(ServerMessage::ErrorReply { in_reply_to, text: &text })),
+    ]
+    .concat();
+    memory_is_bounded(&BingoClient { config, ready: true }, &vec![read; 200]);
+}
+
+#[test]
 fn memory_of_requests_stays_under_the_formula() {
     let limits = Limits::default().max_pending(8192).max_events(1).max_transmit_bytes(1 << 20);
     let config = Config::default().limits(limits).codec(CodecConfig::default().max_payload(64));
