@@ -216,7 +216,8 @@ fn memory_of_texts_stays_under_the_formula() {
 
 #[test]
 fn memory_of_requests_stays_under_the_formula() {
-    let limits = Limits::default().max_pending(8192).max_events(1).max_transmit_bytes(1 << 20);
+    let limits = Limits::default().max_pending(8192).max_events(1).max_event_bytes(1);
+    let limits = limits.max_transmit_bytes(100);
     let config = Config::default().limits(limits).codec(CodecConfig::default().max_payload(64));
     let config = Arc::new(config.ping_interval(Some(std::time::Duration::from_millis(1))));
     let requests: Vec<u8> = (0..8192_u16)
