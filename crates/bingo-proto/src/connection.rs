@@ -483,7 +483,7 @@ impl<S: Side> Endpoint<S> {
 
     pub(crate) fn wants_input(&self) -> bool {
         let c = &self.connection;
-        c.ended.is_none() && !c.eof && c.rest.is_empty() && !c.is_behind() && self.can_answer()
+        c.ended.is_none() && !c.eof && c.rest.is_empty() && !c.is_full() && self.can_answer()
     }
 
     pub(crate) fn handle_input(&mut self, now: Instant, input: &[u8]) {

@@ -113,8 +113,10 @@ impl Decoder {
     #[cfg(feature = "std")]
     #[inline]
     pub(crate) fn peek(&self, input: &[u8]) -> Option<Header> {
-        let header = Header::read(input, &self.config).ok()??;
-        (self.carry.is_empty() && input.len() >= header.frame_len()).then_some(header)
+        if !self.carry.is_empty() {
+            return None;
+        }
+        Header::read(input, &self.config).ok()?.filter(|header| input.len() >= header.frame_len())
     }
 
     /// Takes the frame off the front of `input` whose header `peek` gave, and gives its payload.
