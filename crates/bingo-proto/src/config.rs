@@ -88,6 +88,7 @@ mod session {
     use core::time::Duration;
 
     use super::CodecConfig;
+    use crate::connection::Queued;
     use crate::{ClientEvent, FrameRef, ServerEvent};
 
     /// What a [`Client`](crate::Client) or [`Server`](crate::Server) is set up with; share one
@@ -211,7 +212,8 @@ mod session {
     }
 
     // The formula's 256 bytes an event: buffers grow by doubling, and keep the old half meanwhile.
-    const _: () = assert!(size_of::<ClientEvent>() <= 64 && size_of::<ServerEvent>() <= 64);
+    const _: () =
+        assert!(size_of::<Queued<ClientEvent>>() <= 64 && size_of::<Queued<ServerEvent>>() <= 64);
 
     /// How much one session keeps at most; [`Config::max_memory`] adds it up. All are finite, and
     /// none has a special value: 0 counts as 1.

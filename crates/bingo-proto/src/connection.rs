@@ -57,6 +57,16 @@ pub(crate) enum Common {
     StrayReply { in_reply_to: MessageId, outcome: Outcome },
 }
 
+/// One event that waits to be taken, or several.
+pub(crate) enum Queued<E> {
+    Event(E),
+    /// So many whole frames, each a plain event.
+    Run {
+        frames: usize,
+        bytes: Bytes,
+    },
+}
+
 /// What a connection keeps whatever end it is: bytes in and out, events, ids, time, its end.
 pub(crate) struct Connection<E> {
     pub(crate) config: Arc<Config>,
@@ -66,7 +76,9 @@ pub(crate) struct Connection<E> {
     rest: Bytes,
     /// Bytes that `events` may keep alive: those of every input since there were none.
     held: usize,
-    events: VecDeque<E>,
+    events: VecDeque<Queued<E>>,
+    /// How many events that is.
+    waiting: usize,
     out: Vec<u8>,
     pending: Option<Box<Pending>>,
     next_id: MessageId,
@@ -89,6 +101,7 @@ impl<E: From<Common>> Connection<E> {
             rest: Bytes::new(),
             held: 0,
             events: VecDeque::new(),
+            waiting: 0,
             out: Vec::new(),
             pending: None,
             next_id: MessageId::first_of(role),
@@ -114,14 +127,14 @@ impl<E: From<Common>> Connection<E> {
     /// As many events wait as may: nothing more is decoded.
     fn is_full(&self) -> bool {
         let limits = &self.config.limits;
-        self.events.len() >= limits.max_events.max(1)
-            || (self.held >= limits.max_event_bytes && !self.events.is_empty())
+        self.waiting >= limits.max_events.max(1)
+            || (self.held >= limits.max_event_bytes && self.waiting > 0)
     }
 
     /// The application has fallen behind: nothing is read until it takes events, and where the queue
     /// was full, nothing decoded until it has taken all of them.
     fn is_behind(&self) -> bool {
-        self.is_full() || (!self.rest.is_empty() && !self.events.is_empty())
+        self.is_full() || (!self.rest.is_empty() && self.waiting > 0)
     }
 
     fn has_undecoded(&self) -> bool {
@@ -133,24 +146,30 @@ impl<E: From<Common>> Connection<E> {
             || self.out.len().saturating_add(len) <= self.config.limits.max_transmit_bytes
     }
 
-    #[inline]
     pub(crate) fn push_event(&mut self, event: E) {
-        if self.events.capacity() == 0 {
-            self.reserve_events();
-        }
-        self.events.push_back(event);
+        self.waiting = self.waiting.saturating_add(1);
+        self.events.push_back(Queued::Event(event));
     }
 
-    /// At once for what events of a usual size come to, no more than the input they are from.
-    #[cold]
-    fn reserve_events(&mut self) {
-        let likely = self.rest.len().checked_div(size_of::<E>()).unwrap_or(0);
-        self.events.reserve(likely.min(self.config.limits.max_events).saturating_add(1));
+    /// Queues the plain events at the front of what was accepted, as far as there is room.
+    fn queue_run(&mut self, plain: impl Fn(&FrameRef<'_>) -> bool) -> bool {
+        let limits = &self.config.limits;
+        // With this much held already, one event is as many as may wait.
+        let max = if self.held < limits.max_event_bytes { limits.max_events.max(1) } else { 1 };
+        let (frames, len) = self.decoder.run(&self.rest, max.saturating_sub(self.waiting), plain);
+        if frames == 0 {
+            return false;
+        }
+        self.decoder.skip(len);
+        let bytes = self.rest.split_to(len.min(self.rest.len()));
+        self.waiting = self.waiting.saturating_add(frames);
+        self.events.push_back(Queued::Run { frames, bytes });
+        true
     }
 
     /// Lets go of what only events kept, when there are none.
     fn release_taken(&mut self) {
-        if self.events.is_empty() {
+        if self.waiting == 0 {
             self.held = 0;
             self.events = VecDeque::new();
         }
@@ -527,15 +546,14 @@ impl<S: Side> Endpoint<S> {
                 return;
             }
             let c = &mut self.connection;
-            // Most of what comes, by the shortest way: a copy more costs more than all checks.
-            if let Some(header) = c.decoder.peek(&c.rest) {
-                if c.ready && header.id.role() != S::ROLE {
-                    if let Some(event) = S::plain_event(header.opcode) {
-                        let payload = c.decoder.take(header, &mut c.rest);
-                        c.push_event(event(Payload(payload)));
-                        continue;
-                    }
-                }
+            // Most of what comes is queued as it is: an event by itself takes more room and time.
+            if c.ready
+                && c.queue_run(|frame| {
+                    S::plain_event(frame.opcode()).is_some()
+                        && frame.id().is_some_and(|id| id.role() != S::ROLE)
+                })
+            {
+                continue;
             }
             let offset = c.decoder.offset();
             match c.decoder.decode_bytes(&mut c.rest) {
@@ -581,24 +599,40 @@ impl<S: Side> Endpoint<S> {
     #[inline]
     pub(crate) fn poll_event(&mut self) -> Option<S::Event> {
         let c = &mut self.connection;
-        if c.events.len() > 1 {
-            return c.events.pop_front();
+        if c.waiting > 1 {
+            if let Some(Queued::Run { frames, bytes }) = c.events.front_mut() {
+                if *frames > 1 {
+                    *frames = frames.saturating_sub(1);
+                    c.waiting = c.waiting.saturating_sub(1);
+                    return Self::first_of_run(bytes, &c.config.codec);
+                }
+            }
         }
-        self.poll_last_event()
+        self.poll_queued()
     }
 
-    /// Takes an event after which there is more to do than to take the next, or finds none.
-    fn poll_last_event(&mut self) -> Option<S::Event> {
+    /// Takes an event after which there may be more to do than to take the next, or finds none.
+    fn poll_queued(&mut self) -> Option<S::Event> {
         let c = &mut self.connection;
-        let event = c.events.pop_front();
-        if event.is_none() {
-            return c.next_closed();
-        }
-        c.release_taken();
-        if c.has_undecoded() {
-            self.decode();
+        let event = match c.events.pop_front() {
+            Some(Queued::Event(event)) => Some(event),
+            Some(Queued::Run { mut bytes, .. }) => Self::first_of_run(&mut bytes, c.codec()),
+            None => return c.next_closed(),
+        };
+        c.waiting = c.waiting.saturating_sub(1);
+        if c.waiting == 0 {
+            c.release_taken();
+            if c.has_undecoded() {
+                self.decode();
+            }
         }
         event
+    }
+
+    #[inline]
+    fn first_of_run(bytes: &mut Bytes, config: &CodecConfig) -> Option<S::Event> {
+        let frame = Frame::split_off(bytes, config)?;
+        S::plain_event(frame.opcode()).map(|event| event(Payload(frame.into_payload())))
     }
 
     pub(crate) fn poll_timeout(&self) -> Option<Instant> {
@@ -624,7 +658,7 @@ impl<S: Side + fmt::Debug> fmt::Debug for Endpoint<S> {
         })
         .field("side", &self.side)
         .field("ready", &c.ready)
-        .field("events", &c.events.len())
+        .field("events", &c.waiting)
         .field("transmit_bytes", &c.out.len())
         .field("decoder", &c.decoder)
         .field("ended", &c.ended)

@@ -109,25 +109,36 @@ impl Decoder {
         Ok(None)
     }
 
-    /// The header at the front of `input`, if a good frame starts there and is whole.
+    /// The whole frames at the front of `input`, at most `max` of them, up to the first one that isn't
+    /// good or isn't `wanted`: how many they are, and how many bytes. `skip` takes them.
     #[cfg(feature = "std")]
     #[inline]
-    pub(crate) fn peek(&self, input: &[u8]) -> Option<Header> {
-        if !self.carry.is_empty() {
-            return None;
+    pub(crate) fn run(
+        &self,
+        mut input: &[u8],
+        max: usize,
+        wanted: impl Fn(&FrameRef<'_>) -> bool,
+    ) -> (usize, usize) {
+        let (mut frames, mut len) = (0_usize, 0_usize);
+        while self.carry.is_empty() && frames < max {
+            let Ok(Some(header)) = Header::read(input, &self.config) else { break };
+            match header.split(input) {
+                Some((frame, rest)) if wanted(&frame) => {
+                    frames = frames.saturating_add(1);
+                    len = len.saturating_add(frame.encoded_len());
+                    input = rest;
+                }
+                _ => break,
+            }
         }
-        Header::read(input, &self.config).ok()?.filter(|header| input.len() >= header.frame_len())
+        (frames, len)
     }
 
-    /// Takes the frame off the front of `input` whose header `peek` gave, and gives its payload.
+    /// Goes past bytes that `run` found to be frames.
     #[cfg(feature = "std")]
     #[inline]
-    pub(crate) fn take(&mut self, header: Header, input: &mut Bytes) -> Bytes {
-        let end = header.frame_len();
-        self.offset = self.offset.wrapping_add(end as u64);
-        let payload = input.slice(header.len().min(end)..end);
-        input.advance(end);
-        payload
+    pub(crate) fn skip(&mut self, len: usize) {
+        self.offset = self.offset.wrapping_add(len as u64);
     }
 
     /// Says that the stream has ended.

@@ -154,15 +154,15 @@ impl Frame {
 
     /// The frame that these bytes are.
     pub(crate) fn from_encoded(bytes: Vec<u8>, config: &CodecConfig) -> Self {
-        let mut payload = Bytes::from(bytes);
-        match Header::read(&payload, config) {
-            Ok(Some(header)) => {
-                payload.advance(header.len().min(payload.len()));
-                Self::new(header.opcode, header.id, payload)
-            }
-            // Not of bytes that were encoded with this configuration.
-            _ => Self::new(OpCode::Noop, MessageId(0), Bytes::new()),
-        }
+        // Always: the bytes were encoded with this configuration.
+        Self::split_off(&mut bytes.into(), config)
+            .unwrap_or_else(|| Self::new(OpCode::Noop, MessageId(0), Bytes::new()))
+    }
+
+    /// The whole frame at the front of `bytes`, if there is one.
+    #[inline]
+    pub(crate) fn split_off(bytes: &mut Bytes, config: &CodecConfig) -> Option<Self> {
+        Header::read(bytes, config).ok()??.split_off(bytes)
     }
 
     /// The same frame, borrowed.
