@@ -1,0 +1,55 @@
+use std::time::{Duration, Instant};
+
+/// A point of a session's own time: nanoseconds since its start, less the time it stood still.
+pub(crate) type Time = u64;
+
+/// Never comes.
+pub(crate) const NEVER: Time = Time::MAX;
+
+/// Turns the caller's `now` into session time, which never goes back, and which stands still while
+/// the application keeps the session from reading.
+#[derive(Debug)]
+pub(crate) struct Clock {
+    start: Instant,
+    /// The latest `now`, in nanoseconds since the start.
+    latest: u64,
+    /// The part of `latest` that doesn't count.
+    stood_still: u64,
+}
+
+impl Clock {
+    pub(crate) fn new(now: Instant) -> Self {
+        Self { start: now, latest: 0, stood_still: 0 }
+    }
+
+    /// Moves on to `now`; `counts` tells whether the time up to it does.
+    pub(crate) fn advance(&mut self, now: Instant, counts: bool) {
+        let latest = nanos(now.saturating_duration_since(self.start));
+        let latest = latest.max(self.latest).min(NEVER.saturating_sub(1));
+        if !counts {
+            self.stood_still = self.stood_still.saturating_add(latest.saturating_sub(self.latest));
+        }
+        self.latest = latest;
+    }
+
+    /// The session time of the latest `now`.
+    pub(crate) fn time(&self) -> Time {
+        self.latest.saturating_sub(self.stood_still)
+    }
+
+    /// The session time `duration` later.
+    pub(crate) fn after(&self, duration: Duration) -> Time {
+        self.time().saturating_add(nanos(duration))
+    }
+
+    /// What the caller's clock shows at `time`, if it ever does.
+    pub(crate) fn instant(&self, time: Time) -> Option<Instant> {
+        let since_start = time.checked_add(self.stood_still).filter(|at| *at != NEVER)?;
+        self.start.checked_add(Duration::from_nanos(since_start))
+    }
+}
+
+/// Saturates after 584 years.
+pub(crate) fn nanos(duration: Duration) -> u64 {
+    u64::try_from(duration.as_nanos()).unwrap_or(NEVER)
+}

@@ -1,0 +1,645 @@
+use alloc::boxed::Box;
+use alloc::collections::VecDeque;
+use alloc::string::ToString;
+use alloc::sync::Arc;
+use alloc::vec::Vec;
+use core::fmt;
+use std::borrow::Cow;
+use std::time::Instant;
+
+use bytes::Bytes;
+use serde::Serialize;
+use smallwire_core::{CloseFrame, End, Message};
+
+use crate::clock::{Clock, NEVER, Time};
+use crate::message::Writer;
+use crate::pending::Pending;
+use crate::{
+    AnswerError, CloseCode, CodecConfig, Config, EncodeError, Json, JsonRef, OpCode, Outcome,
+    PeerRequestId, RequestId, Role, SendError, SessionError, Violation, ViolationKind,
+};
+
+/// What a message that waits to be sent counts beside its bytes.
+const TRANSMIT_OVERHEAD: usize = 64;
+
+/// What differs between the two ends.
+pub(crate) trait Side: Sized {
+    const ROLE: Role;
+    type Event: From<Common>;
+
+    /// Does what a message of the peer asks for.
+    fn handle_message(&mut self, c: &mut Connection<Self>, text: &[u8]) -> Result<(), Violation>;
+
+    /// Keeps a message for later, if it isn't the time for it yet; else gives it back.
+    fn hold<'m>(&mut self, message: Cow<'m, Message>, _config: &Config) -> Held<'m> {
+        Held::No(message)
+    }
+
+    /// Whether a message of the peer can be handled now, given what it may make us send.
+    fn can_answer(_connection: &Connection<Self>) -> bool {
+        true
+    }
+
+    /// When there is something to be done that is this side's business.
+    fn next_deadline(&self) -> Time;
+
+    /// Does what of that is due.
+    fn handle_due(&mut self, c: &mut Connection<Self>);
+}
+
+/// What became of a message that a side could hold back.
+pub(crate) enum Held<'m> {
+    No(Cow<'m, Message>),
+    Yes,
+    TooMuch,
+}
+
+/// The events that both ends have.
+pub(crate) enum Common {
+    Request { id: PeerRequestId, what: Box<str>, args: Json },
+    Outcome { request: RequestId, outcome: Outcome },
+    Dispatch { what: Box<str>, args: Json },
+    StrayResponse { nonce: Json, result: Json },
+    Unknown { op: OpCode, raw: Json },
+}
+
+impl Common {
+    /// Bytes of text in it.
+    fn len(&self) -> usize {
+        match self {
+            Self::Request { what, args, .. } | Self::Dispatch { what, args } => {
+                what.len().saturating_add(args.get().len())
+            }
+            Self::Outcome { outcome: Outcome::Response(result), .. } => result.get().len(),
+            Self::Outcome { .. } => 0,
+            Self::StrayResponse { nonce, result } => {
+                nonce.get().len().saturating_add(result.get().len())
+            }
+            Self::Unknown { raw, .. } => raw.get().len(),
+        }
+    }
+}
+
+/// What a connection keeps whatever end it is: messages in and out, events, requests, time, its end.
+pub(crate) struct Connection<S: Side> {
+    pub(crate) config: Arc<Config>,
+    pub(crate) clock: Clock,
+    events: VecDeque<S::Event>,
+    /// Bytes of text in the events since there were none.
+    held: usize,
+    out: VecDeque<Message>,
+    /// Bytes in `out`, and what each message counts beside.
+    out_bytes: usize,
+    pending: Option<Box<Pending>>,
+    last_request: u64,
+    last_peer_request: u64,
+    /// Whether the application may send.
+    pub(crate) ready: bool,
+    ended: Option<End<SessionError>>,
+}
+
+impl<S: Side> Connection<S> {
+    fn new(config: Arc<Config>, now: Instant) -> Self {
+        Self {
+            config,
+            clock: Clock::new(now),
+            events: VecDeque::new(),
+            held: 0,
+            out: VecDeque::new(),
+            out_bytes: 0,
+            pending: None,
+            last_request: 0,
+            last_peer_request: 0,
+            ready: false,
+            ended: None,
+        }
+    }
+
+    pub(crate) fn codec(&self) -> &CodecConfig {
+        &self.config.codec
+    }
+
+    pub(crate) fn has_ended(&self) -> bool {
+        self.ended.is_some()
+    }
+
+    /// As many events wait as may: the application has fallen behind.
+    fn is_behind(&self) -> bool {
+        let limits = &self.config.limits;
+        self.events.len() >= limits.max_events.max(1)
+            || (self.held >= limits.max_event_bytes && !self.events.is_empty())
+    }
+
+    pub(crate) fn has_room(&self, len: usize) -> bool {
+        let with = self.out_bytes.saturating_add(len).saturating_add(TRANSMIT_OVERHEAD);
+        self.out.is_empty() || with <= self.config.limits.max_transmit_bytes
+    }
+
+    pub(crate) fn push_event(&mut self, event: S::Event) {
+        self.events.push_back(event);
+    }
+
+    fn push(&mut self, event: Common) {
+        self.held = self.held.saturating_add(event.len());
+        self.events.push_back(event.into());
+    }
+
+    /// Counts text in an event that only this side has.
+    pub(crate) fn count_held(&mut self, len: usize) {
+        self.held = self.held.saturating_add(len);
+    }
+
+    fn transmit(&mut self, message: Message) {
+        let len = message.len().saturating_add(TRANSMIT_OVERHEAD);
+        self.out_bytes = self.out_bytes.saturating_add(len);
+        self.out.push_back(message);
+    }
+
+    /// Queues a text, compressed where that is agreed (L8).
+    pub(crate) fn transmit_text(&mut self, text: impl Into<Bytes>) {
+        let text = text.into();
+        #[cfg(feature = "zlib")]
+        if self.config.zlib {
+            let stream = crate::zlib::compress(&text);
+            return self.transmit(Message::Binary(stream.into()));
+        }
+        self.transmit(Message::Text(text));
+    }
+
+    /// Ends the session; the first end stays.
+    fn end(&mut self, end: End<SessionError>) {
+        self.ended.get_or_insert(end);
+    }
+
+    /// Ends the session, and tells the peer why.
+    pub(crate) fn close(&mut self, frame: CloseFrame, end: End<SessionError>) {
+        if self.ended.is_none() {
+            self.transmit(Message::Close(Some(frame)));
+            self.end(end);
+        }
+    }
+
+    pub(crate) fn close_with_error(&mut self, code: CloseCode, error: SessionError) {
+        let frame = CloseFrame::new(code.0, error.to_string());
+        self.close(frame, End::Error(error));
+    }
+
+    fn close_by_violation(&mut self, violation: Violation) {
+        let frame = CloseFrame::new(violation.kind.close_code().0, violation.to_string());
+        self.close(frame, End::Error(SessionError::Violation(violation)));
+    }
+
+    /// The peer has closed, or is gone: nothing more is sent.
+    fn end_by_peer(&mut self, end: End<SessionError>) {
+        if self.ended.is_none() {
+            self.out = VecDeque::new();
+            self.out_bytes = 0;
+            self.end(end);
+        }
+    }
+
+    fn check_ready(&self) -> Result<(), SendError> {
+        if self.ended.is_some() {
+            Err(SendError::Ended)
+        } else if !self.ready {
+            Err(SendError::NotReady)
+        } else if !self.has_room(0) {
+            Err(SendError::QueueFull)
+        } else {
+            Ok(())
+        }
+    }
+
+    /// Queues what `write` writes, if there is room.
+    fn send(
+        &mut self,
+        write: impl FnOnce(Writer<'_>, &mut Vec<u8>) -> Result<(), EncodeError>,
+    ) -> Result<(), SendError> {
+        self.check_ready()?;
+        let mut text = Vec::new();
+        write(Writer { sender: S::ROLE, config: &self.config.codec }, &mut text)?;
+        if !self.has_room(text.len()) {
+            return Err(SendError::QueueFull);
+        }
+        self.transmit_text(text);
+        Ok(())
+    }
+
+    pub(crate) fn request<A: Serialize + ?Sized>(
+        &mut self,
+        what: &str,
+        args: &A,
+    ) -> Result<RequestId, SendError> {
+        self.check_ready()?;
+        let max = self.config.limits.effective_max_pending();
+        if self.pending.as_ref().is_some_and(|pending| pending.ours.len() >= max) {
+            return Err(SendError::TooManyPending);
+        }
+        let args = Json::of(args)?;
+        let nonce = self.last_request.saturating_add(1);
+        self.send(|writer, text| {
+            writer.request(what, args.as_ref(), JsonRef(&nonce.to_string()), text)
+        })?;
+        self.last_request = nonce;
+        let deadline = self.clock.after(self.config.request_timeout);
+        self.pending.get_or_insert_default().ours.insert(RequestId(nonce), deadline);
+        Ok(RequestId(nonce))
+    }
+
+    pub(crate) fn dispatch<A: Serialize + ?Sized>(
+        &mut self,
+        what: &str,
+        args: &A,
+    ) -> Result<(), SendError> {
+        self.check_ready()?;
+        let args = Json::of(args)?;
+        self.send(|writer, text| writer.dispatch(what, args.as_ref(), text))
+    }
+
+    pub(crate) fn respond<R: Serialize + ?Sized>(
+        &mut self,
+        id: PeerRequestId,
+        result: &R,
+    ) -> Result<(), AnswerError> {
+        self.check_ready()?;
+        let nonce = self.pending.as_ref().and_then(|pending| pending.nonce(id));
+        let nonce = nonce.ok_or(AnswerError::NotOpen(id))?;
+        let result = Json::of(result).map_err(SendError::from)?;
+        self.send(|writer, text| writer.response(JsonRef(&nonce), result.as_ref(), text))?;
+        if let Some(pending) = &mut self.pending {
+            pending.remove_theirs(id);
+        }
+        self.drop_empty_pending();
+        Ok(())
+    }
+
+    /// L5: a request of the peer, whose nonce is kept until it is answered. One that was left
+    /// unanswered for `request_timeout` the peer has given up, and may ask another in its place.
+    pub(crate) fn handle_request(
+        &mut self,
+        what: Cow<'_, str>,
+        args: JsonRef<'_>,
+        nonce: JsonRef<'_>,
+    ) -> Result<(), Violation> {
+        let violation = |kind| Err(Violation::at_start(kind));
+        if nonce.get().len() > self.config.limits.max_nonce {
+            return violation(ViolationKind::NonceTooLong(nonce.get().len()));
+        }
+        let (time, given_up) = (self.clock.time(), self.clock.after(self.config.request_timeout));
+        let max = self.config.limits.effective_max_pending();
+        let pending = self.pending.get_or_insert_default();
+        if pending.has_nonce(nonce) || pending.theirs() >= max {
+            pending.forget_given_up(time);
+        }
+        if pending.has_nonce(nonce) {
+            return violation(ViolationKind::DuplicateRequest);
+        }
+        if pending.theirs() >= max {
+            return violation(ViolationKind::TooManyRequests);
+        }
+        self.last_peer_request = self.last_peer_request.saturating_add(1);
+        let id = PeerRequestId(self.last_peer_request);
+        pending.insert_theirs(id, nonce, given_up);
+        self.push(Common::Request { id, what: what.into(), args: args.to_owned() });
+        Ok(())
+    }
+
+    pub(crate) fn handle_dispatch(&mut self, what: Cow<'_, str>, args: JsonRef<'_>) {
+        self.push(Common::Dispatch { what: what.into(), args: args.to_owned() });
+    }
+
+    /// L5: only what awaits a response can get one.
+    pub(crate) fn handle_response(&mut self, nonce: JsonRef<'_>, result: JsonRef<'_>) {
+        let request = own_nonce(nonce).map(RequestId).filter(|request| {
+            self.pending.as_mut().is_some_and(|pending| pending.ours.remove(request).is_some())
+        });
+        self.push(match request {
+            Some(request) => {
+                Common::Outcome { request, outcome: Outcome::Response(result.to_owned()) }
+            }
+            None => Common::StrayResponse { nonce: nonce.to_owned(), result: result.to_owned() },
+        });
+        self.drop_empty_pending();
+    }
+
+    pub(crate) fn handle_unknown(&mut self, op: OpCode, raw: JsonRef<'_>) {
+        self.push(Common::Unknown { op, raw: raw.to_owned() });
+    }
+
+    /// An idle session keeps no heap.
+    fn drop_empty_pending(&mut self) {
+        if self.pending.as_ref().is_some_and(|pending| pending.is_empty()) {
+            self.pending = None;
+        }
+    }
+
+    /// Tells of the requests of ours whose time is up.
+    fn handle_request_timeouts(&mut self) {
+        let time = self.clock.time();
+        while let Some(request) = self.pending.as_mut().and_then(|p| p.remove_due(time)) {
+            self.push(Common::Outcome { request, outcome: Outcome::TimedOut });
+        }
+        self.drop_empty_pending();
+    }
+
+    /// After the end, and after all other events: each request that nothing will answer now.
+    fn next_closed(&mut self) -> Option<S::Event> {
+        self.ended.as_ref()?;
+        let request = self.pending.as_mut()?.remove_due(NEVER);
+        if request.is_none() {
+            self.pending = None;
+        }
+        request.map(|request| Common::Outcome { request, outcome: Outcome::Closed }.into())
+    }
+}
+
+/// One end of a connection: all of [`Session`](crate::Session), for both sides.
+pub(crate) struct Endpoint<S: Side> {
+    pub(crate) connection: Connection<S>,
+    pub(crate) side: S,
+}
+
+impl<S: Side> Endpoint<S> {
+    pub(crate) fn new(config: Arc<Config>, now: Instant, side: impl FnOnce(&Clock) -> S) -> Self {
+        let connection = Connection::new(config, now);
+        Self { side: side(&connection.clock), connection }
+    }
+
+    /// The connection, moved on to `now`: the way in for whatever the application does.
+    pub(crate) fn at(&mut self, now: Instant) -> &mut Connection<S> {
+        let c = &mut self.connection;
+        c.clock.advance(now, !c.is_behind());
+        c
+    }
+
+    pub(crate) fn wants_input(&self) -> bool {
+        let c = &self.connection;
+        c.ended.is_none() && !c.is_behind() && S::can_answer(c)
+    }
+
+    pub(crate) fn handle_input(&mut self, now: Instant, message: &Message) {
+        if self.at(now).ended.is_none() {
+            self.handle(Cow::Borrowed(message));
+        }
+    }
+
+    /// Handles a message that came now or was held back.
+    pub(crate) fn handle(&mut self, message: Cow<'_, Message>) {
+        let Self { connection: c, side } = self;
+        let message = match side.hold(message, &c.config) {
+            Held::No(message) => message,
+            Held::Yes => return,
+            Held::TooMuch => {
+                return c.close_by_violation(Violation::at_start(ViolationKind::TooMuchHeld));
+            }
+        };
+        let result = match &*message {
+            Message::Text(text) => side.handle_message(c, text),
+            Message::Binary(bytes) => handle_binary(side, c, bytes),
+            Message::Close(frame) => return c.end_by_peer(end_of(frame.as_ref())),
+        };
+        if let Err(violation) = result {
+            c.close_by_violation(violation);
+        }
+    }
+
+    pub(crate) fn handle_eof(&mut self, now: Instant) {
+        self.at(now).end_by_peer(End::Error(SessionError::ConnectionLost));
+    }
+
+    pub(crate) fn handle_timeout(&mut self, now: Instant) {
+        let Self { connection: c, side } = self;
+        c.clock.advance(now, !c.is_behind());
+        if c.ended.is_some() {
+            return;
+        }
+        if side.next_deadline() <= c.clock.time() {
+            side.handle_due(c);
+        }
+        if c.ended.is_none() {
+            c.handle_request_timeouts();
+        }
+    }
+
+    pub(crate) fn poll_transmit(&mut self) -> Option<Message> {
+        let c = &mut self.connection;
+        let message = c.out.pop_front()?;
+        let len = message.len().saturating_add(TRANSMIT_OVERHEAD);
+        c.out_bytes = c.out_bytes.saturating_sub(len);
+        if c.out.is_empty() {
+            c.out = VecDeque::new();
+        }
+        Some(message)
+    }
+
+    pub(crate) fn poll_event(&mut self) -> Option<S::Event> {
+        let c = &mut self.connection;
+        let event = c.events.pop_front();
+        if event.is_none() {
+            return c.next_closed();
+        }
+        if c.events.is_empty() {
+            c.events = VecDeque::new();
+            c.held = 0;
+        }
+        event
+    }
+
+    pub(crate) fn poll_timeout(&self) -> Option<Instant> {
+        let c = &self.connection;
+        if c.ended.is_some() || c.is_behind() {
+            return None;
+        }
+        let requests = c.pending.as_ref().and_then(|pending| pending.next_deadline());
+        c.clock.instant(self.side.next_deadline().min(requests.unwrap_or(NEVER)))
+    }
+
+    pub(crate) fn ended(&self) -> Option<&End<SessionError>> {
+        self.connection.ended.as_ref()
+    }
+
+    /// Ends the session as the application wants it.
+    pub(crate) fn close(&mut self, now: Instant, frame: CloseFrame) {
+        self.at(now).close(frame, End::Clean);
+    }
+}
+
+impl<S: Side + fmt::Debug> fmt::Debug for Endpoint<S> {
+    fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
+        let c = &self.connection;
+        f.debug_struct(match S::ROLE {
+            Role::Client => "Client",
+            Role::Server => "Server",
+        })
+        .field("side", &self.side)
+        .field("ready", &c.ready)
+        .field("events", &c.events.len())
+        .field("transmits", &c.out.len())
+        .field("ended", &c.ended)
+        .finish_non_exhaustive()
+    }
+}
+
+#[cfg(feature = "zlib")]
+fn handle_binary<S: Side>(
+    side: &mut S,
+    c: &mut Connection<S>,
+    bytes: &[u8],
+) -> Result<(), Violation> {
+    if !c.config.zlib {
+        return Err(Violation::at_start(ViolationKind::UnexpectedBinary));
+    }
+    let text = crate::zlib::decompress(bytes, c.config.codec.max_message)?;
+    side.handle_message(c, &text)
+}
+
+#[cfg(not(feature = "zlib"))]
+fn handle_binary<S: Side>(_: &mut S, _: &mut Connection<S>, _: &[u8]) -> Result<(), Violation> {
+    Err(Violation::at_start(ViolationKind::UnexpectedBinary))
+}
+
+/// What a close frame of the peer means.
+fn end_of(frame: Option<&CloseFrame>) -> End<SessionError> {
+    match frame {
+        None => End::Clean,
+        Some(frame) => match CloseCode(frame.code()) {
+            CloseCode::NORMAL | CloseCode::GOING_AWAY => End::Clean,
+            code => End::Error(SessionError::Closed { code, reason: frame.reason().into() }),
+        },
+    }
+}
+
+/// Which of our nonces this is, by its value as JSON (L5).
+fn own_nonce(nonce: JsonRef<'_>) -> Option<u64> {
+    if let Ok(integer) = nonce.get().parse() {
+        return Some(integer);
+    }
+    // A peer that keeps numbers as floats may have made `1.0` of `1`.
+    let float: f64 = nonce.get().parse().ok()?;
+    #[allow(clippy::cast_possible_truncation, clippy::cast_sign_loss, reason = "looked at next")]
+    let integer = float as u64;
+    #[allow(clippy::cast_precision_loss, clippy::float_cmp, reason = "integers up to 2^53")]
+    let same = integer as f64 == float && integer < 1 << 53;
+    same.then_some(integer)
+}
+
+/// What a public session has of its endpoint: the same for both.
+macro_rules! delegate_session {
+    ($session:ident, $event:ident) => {
+        impl $session {
+            /// Asks the peer for something, with an array of arguments: a slice, a tuple, a
+            /// [`Json`](crate::Json). Exactly one `Outcome` will tell how it ended (step 5).
+            ///
+            /// # Errors
+            /// Nothing is sent: not ready, ended, too many requests open, too much waiting, or
+            /// arguments that are no array or can't be expressed (L4).
+            pub fn request<A: Serialize + ?Sized>(
+                &mut self,
+                now: Instant,
+                what: &str,
+                args: &A,
+            ) -> Result<RequestId, SendError> {
+                self.0.at(now).request(what, args)
+            }
+
+            /// Answers a request of the peer, with any value.
+            ///
+            /// # Errors
+            /// Nothing is sent: not open, ended, too much waiting, or a value that can't be expressed.
+            pub fn respond<R: Serialize + ?Sized>(
+                &mut self,
+                now: Instant,
+                id: PeerRequestId,
+                result: &R,
+            ) -> Result<(), AnswerError> {
+                self.0.at(now).respond(id, result)
+            }
+
+            /// Tells the peer something, with an array of arguments.
+            ///
+            /// # Errors
+            /// As [`request`](Self::request).
+            pub fn dispatch<A: Serialize + ?Sized>(
+                &mut self,
+                now: Instant,
+                what: &str,
+                args: &A,
+            ) -> Result<(), SendError> {
+                self.0.at(now).dispatch(what, args)
+            }
+
+            /// Ends the session with close code 1000; what is queued is still to be sent.
+            pub fn close(&mut self, now: Instant) {
+                self.close_with(now, CloseFrame::new(CloseCode::NORMAL.0, ""));
+            }
+
+            /// Ends the session with a close frame of your choice; what is queued is still to be
+            /// sent.
+            pub fn close_with(&mut self, now: Instant, frame: CloseFrame) {
+                self.0.close(now, frame);
+            }
+        }
+
+        impl From<$crate::connection::Common> for $event {
+            fn from(event: Common) -> Self {
+                match event {
+                    Common::Request { id, what, args } => Self::Request { id, what, args },
+                    Common::Outcome { request, outcome } => Self::Outcome { request, outcome },
+                    Common::Dispatch { what, args } => Self::Dispatch { what, args },
+                    Common::StrayResponse { nonce, result } => {
+                        Self::StrayResponse { nonce, result }
+                    }
+                    Common::Unknown { op, raw } => Self::Unknown { op, raw },
+                }
+            }
+        }
+
+        impl Session for $session {
+            type Input = Message;
+            type Transmit = Message;
+            type Event = $event;
+            type Error = SessionError;
+
+            /// False after the end, while too many events wait to be taken, and on a server while
+            /// too much waits to be sent.
+            fn wants_input(&self) -> bool {
+                self.0.wants_input()
+            }
+
+            fn handle_input(&mut self, now: Instant, input: &Message) {
+                self.0.handle_input(now, input);
+            }
+
+            fn handle_eof(&mut self, now: Instant) {
+                self.0.handle_eof(now);
+            }
+
+            fn handle_timeout(&mut self, now: Instant) {
+                self.0.handle_timeout(now);
+            }
+
+            fn poll_transmit(&mut self) -> Option<Message> {
+                self.0.poll_transmit()
+            }
+
+            fn poll_event(&mut self) -> Option<$event> {
+                self.0.poll_event()
+            }
+
+            fn poll_timeout(&self) -> Option<Instant> {
+                self.0.poll_timeout()
+            }
+
+            fn ended(&self) -> Option<&End<SessionError>> {
+                self.0.ended()
+            }
+        }
+
+        impl fmt::Debug for $session {
+            fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
+                self.0.fmt(f)
+            }
+        }
+    };
+}
+pub(crate) use delegate_session;

@@ -1,0 +1,186 @@
+use alloc::boxed::Box;
+use alloc::string::{String, ToString};
+use core::fmt;
+
+use serde::{Deserialize, Serialize, Serializer};
+use serde_json::value::RawValue;
+
+use crate::JsonError;
+use crate::scan::Scanner;
+
+/// One JSON value as it is on the wire, borrowed: byte for byte, numbers of any size and `1.0`
+/// included.
+///
+/// It is what serde_json's `RawValue` takes, nested 127 levels deep at most: well-formed, but
+/// surrogates in its strings may be alone and its numbers out of everybody's range, which is for
+/// [`parse`](Self::parse) to say.
+///
+/// ```
+/// use litecord_proto::JsonRef;
+///
+/// let args = JsonRef::new("[1.0, 12345678901234567890123]")?;
+/// assert_eq!(args.get(), "[1.0, 12345678901234567890123]");
+/// assert_eq!(args.parse::<(f64, f64)>()?.0, 1.0);
+/// # Ok::<(), litecord_proto::JsonError>(())
+/// ```
+#[derive(Clone, Copy, PartialEq, Eq, Hash)]
+pub struct JsonRef<'a>(pub(crate) &'a str);
+
+impl<'a> JsonRef<'a> {
+    /// `null`.
+    pub const NULL: JsonRef<'static> = JsonRef("null");
+
+    /// Checks that `text` is one JSON value; white space around it is left out.
+    ///
+    /// # Errors
+    /// It isn't, or it is nested deeper than 127 levels (L2).
+    pub fn new(text: &'a str) -> Result<Self, JsonError> {
+        let mut scanner = Scanner::new(text);
+        let value = scanner.value(1).and_then(|value| scanner.expect_end().map(|()| value));
+        value.map(Self).map_err(|e| JsonError {
+            message: e.kind.to_string(),
+            offset: usize::try_from(e.offset).unwrap_or(usize::MAX),
+        })
+    }
+
+    /// Its text.
+    pub const fn get(self) -> &'a str {
+        self.0
+    }
+
+    /// Whether it is an array, as arguments by the document are (L4).
+    pub fn is_array(self) -> bool {
+        self.0.starts_with('[')
+    }
+
+    /// Reads it as a type of yours.
+    ///
+    /// # Errors
+    /// It has another shape than `T`, or strings or numbers in it that `T` can't hold.
+    pub fn parse<T: Deserialize<'a>>(self) -> Result<T, JsonError> {
+        serde_json::from_str(self.0).map_err(|e| error(&e, self.0))
+    }
+
+    /// A copy that lives as long as you like.
+    pub fn to_owned(self) -> Json {
+        Json(self.0.into())
+    }
+}
+
+impl fmt::Debug for JsonRef<'_> {
+    fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
+        f.write_str(self.0)
+    }
+}
+
+impl fmt::Display for JsonRef<'_> {
+    fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
+        f.write_str(self.0)
+    }
+}
+
+/// By `serde_json`, as the text that it is; other formats get what `RawValue` gives them.
+impl Serialize for JsonRef<'_> {
+    fn serialize<S: Serializer>(&self, serializer: S) -> Result<S::Ok, S::Error> {
+        let raw: &RawValue = serde_json::from_str(self.0).map_err(serde::ser::Error::custom)?;
+        raw.serialize(serializer)
+    }
+}
+
+/// One JSON value as it is on the wire, owned; see [`JsonRef`].
+///
+/// ```
+/// use litecord_proto::Json;
+///
+/// let json = Json::of(&("guild", [1, 2]))?;
+/// assert_eq!(json.get(), r#"["guild",[1,2]]"#);
+/// assert_eq!(json.parse::<(&str, [u8; 2])>()?, ("guild", [1, 2]));
+/// # Ok::<(), litecord_proto::JsonError>(())
+/// ```
+#[derive(Clone, PartialEq, Eq, Hash)]
+pub struct Json(pub(crate) Box<str>);
+
+impl Json {
+    /// A value of yours as compact JSON.
+    ///
+    /// # Errors
+    /// JSON can't express it (such as a map whose keys aren't strings), or it is nested deeper
+    /// than 127 levels.
+    pub fn of<T: Serialize + ?Sized>(value: &T) -> Result<Self, JsonError> {
+        let text = serde_json::to_string(value).map_err(|e| error(&e, ""))?;
+        JsonRef::new(&text)?;
+        Ok(Self(text.into()))
+    }
+
+    /// The same value, borrowed.
+    pub fn as_ref(&self) -> JsonRef<'_> {
+        JsonRef(&self.0)
+    }
+
+    /// Its text.
+    pub fn get(&self) -> &str {
+        &self.0
+    }
+
+    /// Reads it as a type of yours.
+    ///
+    /// # Errors
+    /// As [`JsonRef::parse`].
+    pub fn parse<'a, T: Deserialize<'a>>(&'a self) -> Result<T, JsonError> {
+        self.as_ref().parse()
+    }
+}
+
+impl From<JsonRef<'_>> for Json {
+    fn from(json: JsonRef<'_>) -> Self {
+        json.to_owned()
+    }
+}
+
+impl fmt::Debug for Json {
+    fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
+        f.write_str(&self.0)
+    }
+}
+
+impl fmt::Display for Json {
+    fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
+        f.write_str(&self.0)
+    }
+}
+
+impl Serialize for Json {
+    fn serialize<S: Serializer>(&self, serializer: S) -> Result<S::Ok, S::Error> {
+        self.as_ref().serialize(serializer)
+    }
+}
+
+/// What a string is whose text between the quotes has escapes; `None` if it has a lone surrogate.
+#[cold]
+pub(crate) fn unescape(between_quotes: &str) -> Option<String> {
+    let mut literal = String::with_capacity(between_quotes.len().saturating_add(2));
+    literal.push('"');
+    literal.push_str(between_quotes);
+    literal.push('"');
+    serde_json::from_str(&literal).ok()
+}
+
+fn error(error: &serde_json::Error, text: &str) -> JsonError {
+    let mut message = error.to_string();
+    // Line and column say less than the offset does.
+    if let Some(at) = message.rfind(" at line ") {
+        message.truncate(at);
+    }
+    JsonError { message, offset: offset_of(error, text) }
+}
+
+/// serde_json counts lines and columns, both from 1.
+fn offset_of(error: &serde_json::Error, text: &str) -> usize {
+    let line_start = match error.line().checked_sub(2) {
+        None => 0,
+        Some(newlines) => {
+            text.match_indices('\n').nth(newlines).map_or(0, |(at, _)| at.saturating_add(1))
+        }
+    };
+    line_start.saturating_add(error.column().saturating_sub(1)).min(text.len())
+}

@@ -1,0 +1,57 @@
+#![doc = include_str!("../README.md")]
+#![no_std]
+#![cfg_attr(docsrs, feature(doc_cfg))]
+#![warn(
+    clippy::arithmetic_side_effects,
+    clippy::expect_used,
+    clippy::indexing_slicing,
+    clippy::panic,
+    clippy::unwrap_used
+)]
+
+extern crate alloc;
+#[cfg(feature = "std")]
+extern crate std;
+
+#[cfg(feature = "std")]
+mod client;
+#[cfg(feature = "std")]
+mod clock;
+mod config;
+#[cfg(feature = "std")]
+mod connection;
+mod error;
+#[cfg(feature = "std")]
+mod event;
+mod json;
+mod message;
+#[cfg(feature = "std")]
+mod pending;
+mod scan;
+#[cfg(feature = "std")]
+mod server;
+#[cfg(feature = "zlib")]
+mod zlib;
+
+#[cfg(feature = "std")]
+pub use client::Client;
+pub use config::{CodecConfig, Directions};
+#[cfg(feature = "std")]
+pub use config::{Config, Limits};
+#[cfg(feature = "std")]
+pub use error::{AnswerError, DecideError, SendError, SessionError, Violation, ViolationKind};
+pub use error::{DecodeError, DecodeErrorKind, EncodeError, JsonError};
+#[cfg(feature = "std")]
+pub use event::{ClientEvent, Outcome, PeerRequestId, RequestId, ServerEvent};
+pub use json::{Json, JsonRef};
+pub use message::{ClientMessage, CloseCode, OpCode, Role, ServerMessage};
+#[cfg(feature = "std")]
+pub use server::Server;
+pub use smallwire_core::{Backoff, CloseFrame, Message, Secret};
+#[cfg(feature = "std")]
+pub use smallwire_core::{End, Session};
+
+/// The protocol, every decision numbered: what this crate does, and what the numbers in its
+/// documentation refer to.
+#[doc = include_str!("../SPEC.md")]
+pub mod spec {}
