@@ -1213,6 +1213,57 @@ fn a_full_queue_is_taken_whole_before_more_is_decoded() {
 }
 
 #[test]
+fn a_full_queue_of_other_events_is_taken_whole_too() {
+    let config = Arc::new(Config::default().limits(Limits::default().max_events(2)));
+    let request = |id| client_bytes(&ClientMessage::Request(b"?"), id);
+    let mut server = server_got(&config, true, &[request(1), request(2), request(3)].concat());
+    assert!(server.poll_event().is_some());
+    assert!(!server.wants_input(), "one waits, and one more undecoded");
+    assert!(server.poll_event().is_some());
+    assert!(server.wants_input(), "the last one was decoded");
+    assert!(server.poll_event().is_some());
+    assert_eq!(server.poll_event(), None);
+}
+
+#[test]
+fn so_many_events_are_queued_and_no_more() {
+    let event = client_bytes(&ClientMessage::Event(b"x"), 1);
+    let waiting = |limits| {
+        let config = Arc::new(Config::default().limits(limits));
+        let mut server = server_got(&config, true, &event.repeat(3));
+        // The end drops what isn't decoded.
+        server.close(epoch());
+        std::iter::from_fn(|| server.poll_event()).count()
+    };
+    let limits = Limits::default();
+    assert_eq!(waiting(limits.max_events(2)), 2);
+    assert_eq!(waiting(limits.max_events(0)), 1);
+    assert_eq!(waiting(limits), 3);
+    let len = event.len() * 3;
+    assert_eq!(waiting(limits.max_event_bytes(len)), 1, "so much is held that one will do");
+    assert_eq!(waiting(limits.max_event_bytes(len + 1)), 3);
+    // Behind another event, as far as there is room.
+    let config = Arc::new(Config::default().limits(limits.max_events(2)));
+    let request = client_bytes(&ClientMessage::Request(b"?"), 9);
+    let mut server = server_got(&config, true, &[request, event.repeat(3)].concat());
+    server.close(epoch());
+    assert_eq!(std::iter::from_fn(|| server.poll_event()).count(), 2);
+}
+
+#[test]
+fn what_is_inside_a_frame_is_no_frame_wherever_a_read_ends() {
+    let inner = client_bytes(&ClientMessage::Event(b"inner"), 7).repeat(3);
+    let stream = client_bytes(&ClientMessage::Event(&inner), 1).repeat(2);
+    for cut in 0..stream.len() {
+        let mut server = server_got(&Arc::new(Config::default()), true, &stream[..cut]);
+        server.handle_input(epoch(), &stream[cut..]);
+        let events: Vec<_> = std::iter::from_fn(|| server.poll_event()).collect();
+        let expected = ServerEvent::Event(Payload::from(inner.clone()));
+        assert_eq!(events, [expected.clone(), expected], "cut at {cut}");
+    }
+}
+
+#[test]
 fn timeouts_that_fill_the_queue_stop_the_clock_too() {
     let limits = Limits::default().max_events(1);
     let config = Arc::new(Config::default().limits(limits).ping_interval(None));
