@@ -1192,37 +1192,28 @@ fn bursts_of_events_that_are_taken_at_once_stop_no_timeout() {
 
 #[test]
 fn a_full_queue_is_taken_whole_before_more_is_decoded() {
-    let limits = Limits::default().max_events(2);
-    let config = Arc::new(Config::default().limits(limits).ping_interval(None));
-    let mut server = server_got(&config, true, b"");
-    let now = epoch();
-    let request = server.request(now, b"?").unwrap();
-    discard(&mut server);
-    let event = client_bytes(&ClientMessage::Event(b"x"), 1);
-    let in_reply_to = request.message_id();
-    let answer = client_bytes(&ClientMessage::Acknowledgement { in_reply_to }, 2);
-    server.handle_input(now, &[event.repeat(2), answer].concat());
-    assert!(server.poll_event().is_some());
-    // One more waits, and behind it the answer: time doesn't count.
-    assert_eq!((server.wants_input(), server.poll_timeout()), (false, None));
-    server.handle_timeout(now + Duration::from_secs(3600));
-    assert!(server.poll_event().is_some());
-    let outcome = Outcome::Acknowledged;
-    assert_eq!(server.poll_event(), Some(ServerEvent::Outcome { request, outcome }));
-    assert!(server.wants_input());
-}
-
-#[test]
-fn a_full_queue_of_other_events_is_taken_whole_too() {
-    let config = Arc::new(Config::default().limits(Limits::default().max_events(2)));
-    let request = |id| client_bytes(&ClientMessage::Request(b"?"), id);
-    let mut server = server_got(&config, true, &[request(1), request(2), request(3)].concat());
-    assert!(server.poll_event().is_some());
-    assert!(!server.wants_input(), "one waits, and one more undecoded");
-    assert!(server.poll_event().is_some());
-    assert!(server.wants_input(), "the last one was decoded");
-    assert!(server.poll_event().is_some());
-    assert_eq!(server.poll_event(), None);
+    let event = |id| client_bytes(&ClientMessage::Event(b"x"), id);
+    let asked = |id| client_bytes(&ClientMessage::Request(b"x"), id);
+    for two in [[event(5), event(6)], [asked(5), asked(6)], [event(5), asked(6)]] {
+        let limits = Limits::default().max_events(2);
+        let config = Arc::new(Config::default().limits(limits).ping_interval(None));
+        let mut server = server_got(&config, true, b"");
+        let now = epoch();
+        let request = server.request(now, b"?").unwrap();
+        discard(&mut server);
+        let in_reply_to = request.message_id();
+        let answer = client_bytes(&ClientMessage::Acknowledgement { in_reply_to }, 2);
+        server.handle_input(now, &[two.concat(), answer].concat());
+        assert!(server.poll_event().is_some());
+        // One more waits, and behind it the answer: time doesn't count.
+        assert_eq!((server.wants_input(), server.poll_timeout()), (false, None));
+        assert!(format!("{server:?}").contains("events: 1"), "{server:?}");
+        server.handle_timeout(now + Duration::from_secs(3600));
+        assert!(server.poll_event().is_some());
+        let outcome = Outcome::Acknowledged;
+        assert_eq!(server.poll_event(), Some(ServerEvent::Outcome { request, outcome }));
+        assert!(server.wants_input());
+    }
 }
 
 #[test]
