@@ -5,7 +5,6 @@ use core::fmt;
 use core::time::Duration;
 use std::time::Instant;
 
-use bytes::Bytes;
 use serde::Serialize;
 use smallwire_core::{CloseFrame, End, Message, Secret, Session};
 
@@ -15,6 +14,8 @@ use crate::{
     AnswerError, ClientEvent, ClientMessage, CloseCode, Config, EncodeError, PeerRequestId,
     RequestId, Role, SendError, ServerMessage, SessionError, Violation, ViolationKind,
 };
+
+const HEARTBEAT: &[u8] = br#"{"op":2}"#;
 
 /// The connecting component's end of one connection.
 ///
@@ -139,7 +140,12 @@ impl Side for ClientSide {
     const ROLE: Role = Role::Client;
     type Event = ClientEvent;
 
-    fn handle_message(&mut self, c: &mut Connection<Self>, text: &[u8]) -> Result<(), Violation> {
+    fn handle_message(
+        &mut self,
+        c: &mut Connection<Self>,
+        text: &[u8],
+        arrived: Time,
+    ) -> Result<(), Violation> {
         let message = ServerMessage::decode(text, c.codec()).map_err(Violation::malformed)?;
         let out_of_turn = Err(Violation::at_start(ViolationKind::OutOfTurn(message.op())));
         if let Self::Connecting { hello_ack, .. } = self {
@@ -150,7 +156,9 @@ impl Side for ClientSide {
         match message {
             ServerMessage::Hello { .. } => return out_of_turn,
             ServerMessage::HeartbeatAck => self.handle_heartbeat_ack(c),
-            ServerMessage::Request { what, args, nonce } => c.handle_request(what, args, nonce)?,
+            ServerMessage::Request { what, args, nonce } => {
+                c.handle_request(what, args, nonce, arrived)?;
+            }
             ServerMessage::Response { nonce, result } => {
                 self.authenticate(c);
                 c.handle_response(nonce, result);
@@ -180,8 +188,8 @@ impl Side for ClientSide {
                 c.close_with_error(CloseCode::HEARTBEAT_TIMEOUT, error);
             }
             Self::Connected { interval, next_heartbeat, unacknowledged, .. } => {
-                // Regardless of what waits already: there is never more than one.
-                c.transmit_text(Bytes::from_static(br#"{"op":2}"#));
+                // However much waits already. But if the last one still does, its ack was made up.
+                c.transmit_once(HEARTBEAT);
                 *unacknowledged = Some(time);
                 // On the beat, unless the caller came a whole beat late.
                 let on_the_beat = next_heartbeat.saturating_add(*interval);

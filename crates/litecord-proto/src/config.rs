@@ -234,7 +234,7 @@ mod session {
         /// Messages held back on a server until it is decided about the password, default 64
         /// (step 2).
         pub max_held: usize,
-        /// Bytes of those, default 64 KiB (step 2).
+        /// Bytes of those, as they are without compression; default 64 KiB (step 2).
         pub max_held_bytes: usize,
         /// Bytes to be sent that the transport hasn't taken, each message counted with 64 more;
         /// default 256 KiB. One message is always allowed.

@@ -11,7 +11,7 @@ use bytes::Bytes;
 use serde::Serialize;
 use smallwire_core::{CloseFrame, End, Message};
 
-use crate::clock::{Clock, NEVER, Time};
+use crate::clock::{Clock, NEVER, Time, nanos};
 use crate::message::Writer;
 use crate::pending::Pending;
 use crate::{
@@ -27,13 +27,13 @@ pub(crate) trait Side: Sized {
     const ROLE: Role;
     type Event: From<Common>;
 
-    /// Does what a message of the peer asks for.
-    fn handle_message(&mut self, c: &mut Connection<Self>, text: &[u8]) -> Result<(), Violation>;
-
-    /// Keeps a message for later, if it isn't the time for it yet; else gives it back.
-    fn hold<'m>(&mut self, message: Cow<'m, Message>, _config: &Config) -> Held<'m> {
-        Held::No(message)
-    }
+    /// Does what a message of the peer asks for, which came at `arrived`.
+    fn handle_message(
+        &mut self,
+        c: &mut Connection<Self>,
+        text: &[u8],
+        arrived: Time,
+    ) -> Result<(), Violation>;
 
     /// Whether a message of the peer can be handled now, given what it may make us send.
     fn can_answer(_connection: &Connection<Self>) -> bool {
@@ -45,13 +45,6 @@ pub(crate) trait Side: Sized {
 
     /// Does what of that is due.
     fn handle_due(&mut self, c: &mut Connection<Self>);
-}
-
-/// What became of a message that a side could hold back.
-pub(crate) enum Held<'m> {
-    No(Cow<'m, Message>),
-    Yes,
-    TooMuch,
 }
 
 /// The events that both ends have.
@@ -155,15 +148,16 @@ impl<S: Side> Connection<S> {
         self.out.push_back(message);
     }
 
-    /// Queues a text, compressed where that is agreed (L8).
     pub(crate) fn transmit_text(&mut self, text: impl Into<Bytes>) {
-        let text = text.into();
-        #[cfg(feature = "zlib")]
-        if self.config.zlib {
-            let stream = crate::zlib::compress(&text);
-            return self.transmit(Message::Binary(stream.into()));
+        self.transmit(message_of(text.into(), &self.config));
+    }
+
+    /// Queues a text, unless the same waits already.
+    pub(crate) fn transmit_once(&mut self, text: &'static [u8]) {
+        let message = message_of(Bytes::from_static(text), &self.config);
+        if !self.out.contains(&message) {
+            self.transmit(message);
         }
-        self.transmit(Message::Text(text));
     }
 
     /// Ends the session; the first end stays.
@@ -261,9 +255,12 @@ impl<S: Side> Connection<S> {
         id: PeerRequestId,
         result: &R,
     ) -> Result<(), AnswerError> {
-        self.check_ready()?;
+        if self.ended.is_some() {
+            return Err(SendError::Ended.into());
+        }
         let nonce = self.pending.as_ref().and_then(|pending| pending.nonce(id));
         let nonce = nonce.ok_or(AnswerError::NotOpen(id))?;
+        self.check_ready()?;
         let result = Json::of(result).map_err(SendError::from)?;
         self.send(|writer, text| writer.response(JsonRef(&nonce), result.as_ref(), text))?;
         if let Some(pending) = &mut self.pending {
@@ -280,12 +277,14 @@ impl<S: Side> Connection<S> {
         what: Cow<'_, str>,
         args: JsonRef<'_>,
         nonce: JsonRef<'_>,
+        arrived: Time,
     ) -> Result<(), Violation> {
         let violation = |kind| Err(Violation::at_start(kind));
         if nonce.get().len() > self.config.limits.max_nonce {
             return violation(ViolationKind::NonceTooLong(nonce.get().len()));
         }
-        let (time, given_up) = (self.clock.time(), self.clock.after(self.config.request_timeout));
+        let (time, given_up) =
+            (self.clock.time(), arrived.saturating_add(nanos(self.config.request_timeout)));
         let max = self.config.limits.effective_max_pending();
         let pending = self.pending.get_or_insert_default();
         if pending.has_nonce(nonce) || pending.theirs() >= max {
@@ -378,28 +377,25 @@ impl<S: Side> Endpoint<S> {
     }
 
     pub(crate) fn handle_input(&mut self, now: Instant, message: &Message) {
-        if self.at(now).ended.is_none() {
-            self.handle(Cow::Borrowed(message));
+        let c = self.at(now);
+        if c.ended.is_some() {
+            return;
+        }
+        let arrived = c.clock.time();
+        match message {
+            Message::Text(text) => self.handle_text(text, arrived),
+            Message::Binary(bytes) => match decompressed(bytes, &c.config) {
+                Ok(text) => self.handle_text(&text, arrived),
+                Err(violation) => c.close_by_violation(violation),
+            },
+            Message::Close(frame) => c.end_by_peer(end_of(frame.as_ref())),
         }
     }
 
-    /// Handles a message that came now or was held back.
-    pub(crate) fn handle(&mut self, message: Cow<'_, Message>) {
-        let Self { connection: c, side } = self;
-        let message = match side.hold(message, &c.config) {
-            Held::No(message) => message,
-            Held::Yes => return,
-            Held::TooMuch => {
-                return c.close_by_violation(Violation::at_start(ViolationKind::TooMuchHeld));
-            }
-        };
-        let result = match &*message {
-            Message::Text(text) => side.handle_message(c, text),
-            Message::Binary(bytes) => handle_binary(side, c, bytes),
-            Message::Close(frame) => return c.end_by_peer(end_of(frame.as_ref())),
-        };
-        if let Err(violation) = result {
-            c.close_by_violation(violation);
+    /// Handles a text that came now or was held back.
+    pub(crate) fn handle_text(&mut self, text: &[u8], arrived: Time) {
+        if let Err(violation) = self.side.handle_message(&mut self.connection, text, arrived) {
+            self.connection.close_by_violation(violation);
         }
     }
 
@@ -410,7 +406,7 @@ impl<S: Side> Endpoint<S> {
     pub(crate) fn handle_timeout(&mut self, now: Instant) {
         let Self { connection: c, side } = self;
         c.clock.advance(now, !c.is_behind());
-        if c.ended.is_some() {
+        if c.ended.is_some() || c.is_behind() {
             return;
         }
         if side.next_deadline() <= c.clock.time() {
@@ -480,21 +476,23 @@ impl<S: Side + fmt::Debug> fmt::Debug for Endpoint<S> {
     }
 }
 
-#[cfg(feature = "zlib")]
-fn handle_binary<S: Side>(
-    side: &mut S,
-    c: &mut Connection<S>,
-    bytes: &[u8],
-) -> Result<(), Violation> {
-    if !c.config.zlib {
-        return Err(Violation::at_start(ViolationKind::UnexpectedBinary));
+/// A text as it is sent, compressed where that is agreed (L8).
+fn message_of(text: Bytes, config: &Config) -> Message {
+    #[cfg(feature = "zlib")]
+    if config.zlib {
+        return Message::Binary(crate::zlib::compress(&text).into());
     }
-    let text = crate::zlib::decompress(bytes, c.config.codec.max_message)?;
-    side.handle_message(c, &text)
+    let _ = config;
+    Message::Text(text)
 }
 
-#[cfg(not(feature = "zlib"))]
-fn handle_binary<S: Side>(_: &mut S, _: &mut Connection<S>, _: &[u8]) -> Result<(), Violation> {
+/// What a binary message says (L8).
+fn decompressed(bytes: &[u8], config: &Config) -> Result<Vec<u8>, Violation> {
+    #[cfg(feature = "zlib")]
+    if config.zlib {
+        return crate::zlib::decompress(bytes, config.codec.max_message);
+    }
+    let _ = (bytes, config);
     Err(Violation::at_start(ViolationKind::UnexpectedBinary))
 }
 

@@ -6,7 +6,7 @@ use serde::{Deserialize, Serialize, Serializer};
 use serde_json::value::RawValue;
 
 use crate::JsonError;
-use crate::scan::Scanner;
+use crate::scan;
 
 /// One JSON value as it is on the wire, borrowed: byte for byte, numbers of any size and `1.0`
 /// included.
@@ -35,11 +35,12 @@ impl<'a> JsonRef<'a> {
     /// # Errors
     /// It isn't, or it is nested deeper than 127 levels (L2).
     pub fn new(text: &'a str) -> Result<Self, JsonError> {
-        let mut scanner = Scanner::new(text);
-        let value = scanner.value(1).and_then(|value| scanner.expect_end().map(|()| value));
-        value.map(Self).map_err(|e| JsonError {
-            message: e.kind.to_string(),
-            offset: usize::try_from(e.offset).unwrap_or(usize::MAX),
+        let start = scan::to_token(text.as_bytes());
+        let end = scan::value(start, 1).and_then(|end| scan::expect_end(end).map(|_| end));
+        end.map(|end| Self(scan::between(text, start, end))).map_err(|fault| {
+            let error = fault.in_text(text);
+            let offset = usize::try_from(error.offset).unwrap_or(usize::MAX);
+            JsonError { message: error.kind.to_string(), offset }
         })
     }
 

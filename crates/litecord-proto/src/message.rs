@@ -1,5 +1,6 @@
+#![allow(clippy::inline_always, reason = "else most of the time goes into calls")]
+
 use alloc::borrow::Cow;
-use alloc::string::ToString;
 use core::fmt;
 use core::str::from_utf8;
 
@@ -7,7 +8,7 @@ use bytes::BufMut;
 use smallwire_core::Secret;
 
 use crate::json::unescape;
-use crate::scan::{Scanner, error, first_special};
+use crate::scan::{self, Fault, error};
 use crate::{CodecConfig, DecodeError, DecodeErrorKind, Directions, EncodeError, JsonRef};
 
 /// The end of a connection that something is sent by.
@@ -240,16 +241,19 @@ impl<'a> ClientMessage<'a> {
         if text == HEARTBEAT && text.len() <= config.max_message {
             return Ok(Self::Heartbeat);
         }
-        let fields = Fields::read(text, config)?;
+        Self::read(text, config)
+    }
+
+    fn read(text: &'a str, config: &CodecConfig) -> Result<Self, DecodeError> {
+        let mut fields = Fields::new(text);
+        fields.read(config)?;
         Ok(match fields.op(Role::Client, config)? {
             OpCode::HELLO_ACK => Self::HelloAck { password: fields.password()? },
             OpCode::HEARTBEAT => Self::Heartbeat,
             OpCode::REQUEST => {
                 Self::Request { what: fields.what()?, args: fields.args()?, nonce: fields.nonce()? }
             }
-            OpCode::RESPONSE => {
-                Self::Response { nonce: fields.nonce()?, result: fields.result()? }
-            }
+            OpCode::RESPONSE => Self::Response { nonce: fields.nonce()?, result: fields.result()? },
             OpCode::DISPATCH => Self::Dispatch { what: fields.what()?, args: fields.args()? },
             op => Self::Unknown { op, raw: fields.raw() },
         })
@@ -283,14 +287,21 @@ impl<'a> ClientMessage<'a> {
     /// (L1), or `dst` is of fixed size and too small; `dst` is as it was.
     #[inline]
     pub fn encode(&self, config: &CodecConfig, dst: &mut impl BufMut) -> Result<(), EncodeError> {
+        match self {
+            Self::Heartbeat => put(HEARTBEAT, config, dst),
+            _ => self.write(config, dst),
+        }
+    }
+
+    fn write(&self, config: &CodecConfig, dst: &mut impl BufMut) -> Result<(), EncodeError> {
         let writer = Writer { sender: Role::Client, config };
         match self {
             Self::HelloAck { password } => {
                 let (head, password) = (r#"{"op":1,"password":""#, password.expose());
-                let parts = [Part::Json(head), Part::Text(password), Part::Json("\"}")];
+                let parts = [Part::Json(head), Part::text(password), Part::Json("\"}")];
                 writer.write(OpCode::HELLO_ACK, parts, dst)
             }
-            Self::Heartbeat => writer.write(OpCode::HEARTBEAT, [Part::Json(HEARTBEAT)], dst),
+            Self::Heartbeat => put(HEARTBEAT, config, dst),
             Self::Request { what, args, nonce } => writer.request(what, *args, *nonce, dst),
             Self::Response { nonce, result } => writer.response(*nonce, *result, dst),
             Self::Dispatch { what, args } => writer.dispatch(what, *args, dst),
@@ -309,16 +320,19 @@ impl<'a> ServerMessage<'a> {
         if text == HEARTBEAT_ACK && text.len() <= config.max_message {
             return Ok(Self::HeartbeatAck);
         }
-        let fields = Fields::read(text, config)?;
+        Self::read(text, config)
+    }
+
+    fn read(text: &'a str, config: &CodecConfig) -> Result<Self, DecodeError> {
+        let mut fields = Fields::new(text);
+        fields.read(config)?;
         Ok(match fields.op(Role::Server, config)? {
             OpCode::HELLO => Self::Hello { heartbeat_interval: fields.interval()? },
             OpCode::HEARTBEAT_ACK => Self::HeartbeatAck,
             OpCode::REQUEST => {
                 Self::Request { what: fields.what()?, args: fields.args()?, nonce: fields.nonce()? }
             }
-            OpCode::RESPONSE => {
-                Self::Response { nonce: fields.nonce()?, result: fields.result()? }
-            }
+            OpCode::RESPONSE => Self::Response { nonce: fields.nonce()?, result: fields.result()? },
             OpCode::DISPATCH => Self::Dispatch { what: fields.what()?, args: fields.args()? },
             op => Self::Unknown { op, raw: fields.raw() },
         })
@@ -353,16 +367,25 @@ impl<'a> ServerMessage<'a> {
     /// it was.
     #[inline]
     pub fn encode(&self, config: &CodecConfig, dst: &mut impl BufMut) -> Result<(), EncodeError> {
+        match self {
+            Self::HeartbeatAck => put(HEARTBEAT_ACK, config, dst),
+            _ => self.write(config, dst),
+        }
+    }
+
+    fn write(&self, config: &CodecConfig, dst: &mut impl BufMut) -> Result<(), EncodeError> {
         let writer = Writer { sender: Role::Server, config };
         match self {
             Self::Hello { heartbeat_interval } => {
                 if *heartbeat_interval > MAX_INTERVAL {
                     return Err(EncodeError::IntervalTooLong(*heartbeat_interval));
                 }
-                let parts = [r#"{"op":0,"hb_interval":"#, &heartbeat_interval.to_string(), "}"];
+                let mut room = [0; 20];
+                let interval = decimal(*heartbeat_interval, &mut room);
+                let parts = [r#"{"op":0,"hb_interval":"#, interval, "}"];
                 writer.write(OpCode::HELLO, parts.map(Part::Json), dst)
             }
-            Self::HeartbeatAck => writer.write(OpCode::HEARTBEAT_ACK, [Part::Json(HEARTBEAT_ACK)], dst),
+            Self::HeartbeatAck => put(HEARTBEAT_ACK, config, dst),
             Self::Request { what, args, nonce } => writer.request(what, *args, *nonce, dst),
             Self::Response { nonce, result } => writer.response(*nonce, *result, dst),
             Self::Dispatch { what, args } => writer.dispatch(what, *args, dst),
@@ -387,82 +410,133 @@ fn text<'a>(bytes: &'a [u8], config: &CodecConfig) -> Result<&'a str, DecodeErro
     from_utf8(bytes).map_err(|e| error(DecodeErrorKind::NotUtf8, e.valid_up_to()))
 }
 
+/// The keys that the protocol knows.
+#[derive(Clone, Copy)]
+enum Key {
+    Op,
+    W,
+    A,
+    N,
+    R,
+    HbInterval,
+    Password,
+}
+
+impl Key {
+    const ALL: [Self; 7] =
+        [Self::Op, Self::W, Self::A, Self::N, Self::R, Self::HbInterval, Self::Password];
+
+    const fn name(self) -> &'static str {
+        match self {
+            Self::Op => "op",
+            Self::W => "w",
+            Self::A => "a",
+            Self::N => "n",
+            Self::R => "r",
+            Self::HbInterval => "hb_interval",
+            Self::Password => "password",
+        }
+    }
+
+    /// Takes a short one and its colon, if they stand there as they do nearly always.
+    #[inline]
+    fn take_short(rest: &[u8]) -> Option<(Self, &[u8])> {
+        let (start, later) = rest.split_first_chunk::<4>()?;
+        Some(match start {
+            b"\"w\":" => (Self::W, later),
+            b"\"a\":" => (Self::A, later),
+            b"\"n\":" => (Self::N, later),
+            b"\"r\":" => (Self::R, later),
+            b"\"op\"" => (Self::Op, later.strip_prefix(b":")?),
+            _ => return None,
+        })
+    }
+
+    /// Takes any key and its colon; `None` for one that the protocol doesn't know.
+    fn take<'a>(text: &str, rest: &'a [u8]) -> Result<(Option<Self>, &'a [u8]), Fault<'a>> {
+        let later = scan::string(rest)?;
+        let name = unquoted(scan::between(text, rest, later)).unwrap_or_default();
+        // A key may be written with escapes.
+        let plain = if name.contains('\\') { unescape(name) } else { None };
+        let name = plain.as_deref().unwrap_or(name);
+        let known = Self::ALL.into_iter().find(|key| key.name() == name);
+        Ok((known, scan::expect(later, b':')?))
+    }
+}
+
+/// What stands between the quotes of a string.
+#[inline]
+fn unquoted(json: &str) -> Option<&str> {
+    json.strip_prefix('"')?.strip_suffix('"')
+}
+
 /// What a message's object has under the keys that the protocol knows, as JSON.
 struct Fields<'a> {
     text: &'a str,
-    op: Option<&'a str>,
-    hb_interval: Option<&'a str>,
-    password: Option<&'a str>,
-    w: Option<&'a str>,
-    a: Option<&'a str>,
-    n: Option<&'a str>,
-    r: Option<&'a str>,
+    values: [Option<&'a str>; Key::ALL.len()],
 }
 
 impl<'a> Fields<'a> {
-    fn read(text: &'a str, config: &CodecConfig) -> Result<Self, DecodeError> {
-        check_len(text.len(), config)?;
-        let mut fields = Self {
-            text,
-            op: None,
-            hb_interval: None,
-            password: None,
-            w: None,
-            a: None,
-            n: None,
-            r: None,
-        };
-        let mut scanner = Scanner::new(text);
-        if scanner.next_token() != Some(b'{') {
-            // JSON of another kind, or none: a second look tells.
-            let start = scanner.offset();
-            scanner.value(0)?;
-            scanner.expect_end()?;
-            return Err(error(DecodeErrorKind::NotAnObject, start));
-        }
-        scanner.expect(b'{')?;
-        if !scanner.take(b'}') {
-            loop {
-                let (key, at) = scanner.key()?;
-                let value = scanner.value(1)?;
-                fields.put(key, value, at)?;
-                if !scanner.take(b',') {
-                    break;
-                }
-            }
-            scanner.expect(b'}')?;
-        }
-        scanner.expect_end()?;
-        Ok(fields)
+    fn new(text: &'a str) -> Self {
+        Self { text, values: [None; Key::ALL.len()] }
     }
 
-    #[inline]
-    fn put(&mut self, key: &str, value: &'a str, at: usize) -> Result<(), DecodeError> {
-        let (slot, name) = match key {
-            "op" => (&mut self.op, "op"),
-            "w" => (&mut self.w, "w"),
-            "a" => (&mut self.a, "a"),
-            "n" => (&mut self.n, "n"),
-            "r" => (&mut self.r, "r"),
-            "hb_interval" => (&mut self.hb_interval, "hb_interval"),
-            "password" => (&mut self.password, "password"),
-            // A key may be written with escapes.
-            _ => match key.contains('\\').then(|| unescape(key)).flatten() {
-                Some(plain) if !plain.contains('\\') => return self.put(&plain, value, at),
-                _ => return Ok(()),
-            },
-        };
-        if slot.replace(value).is_some() {
-            return Err(error(DecodeErrorKind::DuplicateKey(name), at));
+    /// In place: a result with all the fields in it would be copied.
+    fn read(&mut self, config: &CodecConfig) -> Result<(), DecodeError> {
+        let Self { text, ref mut values } = *self;
+        check_len(text.len(), config)?;
+        let in_text = |fault: Fault<'_>| fault.in_text(text);
+        // As we begin a message, and nearly everyone.
+        let mut rest =
+            if let Some(([b'{', b'"', b'o', b'p', b'"', b':', b'0'..=b'9', b','], rest)) =
+                text.as_bytes().split_first_chunk()
+            {
+                if let Some(op) = values.get_mut(Key::Op as usize) {
+                    *op = text.get(6..7);
+                }
+                rest
+            } else {
+                let start = scan::to_token(text.as_bytes());
+                let [b'{', inside @ ..] = start else {
+                    // JSON of another kind, or none: a second look tells.
+                    scan::value(start, 0).and_then(scan::expect_end).map_err(in_text)?;
+                    return Err(error(DecodeErrorKind::NotAnObject, scan::offset(text, start)));
+                };
+                if let [b'}', rest @ ..] = scan::to_token(inside) {
+                    scan::expect_end(rest).map_err(in_text)?;
+                    return Ok(());
+                }
+                inside
+            };
+        loop {
+            let key_start = scan::to_token(rest);
+            let (key, later) = match Key::take_short(key_start) {
+                Some((key, later)) => (Some(key), later),
+                None => Key::take(text, key_start).map_err(in_text)?,
+            };
+            let value = scan::to_token(later);
+            rest = scan::value(value, 1).map_err(in_text)?;
+            if let Some(key) = key {
+                let value = scan::between(text, value, rest);
+                if values.get_mut(key as usize).and_then(|slot| slot.replace(value)).is_some() {
+                    let at = scan::offset(text, key_start);
+                    return Err(error(DecodeErrorKind::DuplicateKey(key.name()), at));
+                }
+            }
+            rest = scan::to_token(rest);
+            let [b',', later @ ..] = rest else { break };
+            rest = later;
         }
+        scan::expect(rest, b'}').and_then(scan::expect_end).map_err(in_text)?;
         Ok(())
     }
 
     /// The opcode, if `sender` may send it.
+    #[inline]
     fn op(&self, sender: Role, config: &CodecConfig) -> Result<OpCode, DecodeError> {
-        let value = self.required(self.op, "op")?;
+        let value = self.required(Key::Op)?;
         let op = integer(value).and_then(|op| u8::try_from(op).ok()).map(OpCode);
-        let op = op.ok_or_else(|| self.invalid(value, "op", "an integer from 0 to 255"))?;
+        let op = op.ok_or_else(|| self.invalid(value, Key::Op, "an integer from 0 to 255"))?;
         if !op.may_be_sent_by(sender, config.directions) {
             return Err(error(DecodeErrorKind::WrongDirection(op), self.offset_of(value)));
         }
@@ -470,46 +544,42 @@ impl<'a> Fields<'a> {
     }
 
     fn interval(&self) -> Result<u64, DecodeError> {
-        let value = self.required(self.hb_interval, "hb_interval")?;
+        let value = self.required(Key::HbInterval)?;
         integer(value)
             .filter(|interval| *interval <= MAX_INTERVAL)
-            .ok_or_else(|| self.invalid(value, "hb_interval", "an integer from 0 to 2^53"))
+            .ok_or_else(|| self.invalid(value, Key::HbInterval, "an integer from 0 to 2^53"))
     }
 
     fn password(&self) -> Result<Secret<Cow<'a, str>>, DecodeError> {
-        self.string(self.password, "password").map(Secret::new)
+        self.string(Key::Password).map(Secret::new)
     }
 
     fn what(&self) -> Result<Cow<'a, str>, DecodeError> {
-        self.string(self.w, "w")
+        self.string(Key::W)
     }
 
     fn args(&self) -> Result<JsonRef<'a>, DecodeError> {
-        self.required(self.a, "a").map(JsonRef)
+        self.required(Key::A).map(JsonRef)
     }
 
     fn nonce(&self) -> Result<JsonRef<'a>, DecodeError> {
-        self.required(self.n, "n").map(JsonRef)
+        self.required(Key::N).map(JsonRef)
     }
 
     fn result(&self) -> Result<JsonRef<'a>, DecodeError> {
-        self.required(self.r, "r").map(JsonRef)
+        self.required(Key::R).map(JsonRef)
     }
 
     fn raw(&self) -> JsonRef<'a> {
         JsonRef(self.text.trim_ascii())
     }
 
-    fn string(
-        &self,
-        value: Option<&'a str>,
-        key: &'static str,
-    ) -> Result<Cow<'a, str>, DecodeError> {
-        let value = self.required(value, key)?;
-        let Some(inner) = value.strip_prefix('"').and_then(|rest| rest.strip_suffix('"')) else {
+    fn string(&self, key: Key) -> Result<Cow<'a, str>, DecodeError> {
+        let value = self.required(key)?;
+        let Some(inner) = unquoted(value) else {
             return Err(self.invalid(value, key, "a string"));
         };
-        if !inner.as_bytes().contains(&b'\\') {
+        if scan::to_special(inner.as_bytes()).is_empty() {
             return Ok(Cow::Borrowed(inner));
         }
         match unescape(inner) {
@@ -518,21 +588,22 @@ impl<'a> Fields<'a> {
         }
     }
 
-    fn required(
-        &self,
-        value: Option<&'a str>,
-        key: &'static str,
-    ) -> Result<&'a str, DecodeError> {
-        value.ok_or_else(|| {
-            // Where the object ends without it.
-            let end = self.text.trim_ascii_end().len().saturating_sub(1);
-            error(DecodeErrorKind::MissingKey(key), end)
-        })
+    #[inline]
+    fn required(&self, key: Key) -> Result<&'a str, DecodeError> {
+        self.values.get(key as usize).copied().flatten().ok_or_else(|| self.missing(key))
     }
 
     #[cold]
-    fn invalid(&self, value: &str, key: &'static str, expected: &'static str) -> DecodeError {
-        error(DecodeErrorKind::InvalidValue { key, expected }, self.offset_of(value))
+    fn missing(&self, key: Key) -> DecodeError {
+        // Where the object ends without it.
+        let end = self.text.trim_ascii_end().len().saturating_sub(1);
+        error(DecodeErrorKind::MissingKey(key.name()), end)
+    }
+
+    #[cold]
+    fn invalid(&self, value: &str, key: Key, expected: &'static str) -> DecodeError {
+        let kind = DecodeErrorKind::InvalidValue { key: key.name(), expected };
+        error(kind, self.offset_of(value))
     }
 
     /// Where in the text a part of it is.
@@ -547,6 +618,21 @@ fn integer(value: &str) -> Option<u64> {
     value.parse().ok()
 }
 
+/// The digits of a number, without the heap.
+fn decimal(number: u64, room: &mut [u8; 20]) -> &str {
+    let mut rest = number;
+    let mut start = room.len();
+    for digit in room.iter_mut().rev() {
+        *digit = b'0' | u8::try_from(rest % 10).unwrap_or_default();
+        start = start.saturating_sub(1);
+        rest /= 10;
+        if rest == 0 {
+            break;
+        }
+    }
+    from_utf8(room.get(start..).unwrap_or_default()).unwrap_or_default()
+}
+
 /// Writes one message of `sender`, checking everything before the first byte.
 pub(crate) struct Writer<'a> {
     pub(crate) sender: Role,
@@ -558,24 +644,30 @@ pub(crate) struct Writer<'a> {
 enum Part<'a> {
     /// As it is.
     Json(&'a str),
-    /// What a string is to say.
-    Text(&'a str),
+    /// What a string is to say, and how long it is with escapes.
+    Text(&'a str, usize),
 }
 
-impl Part<'_> {
-    #[inline]
+impl<'a> Part<'a> {
+    #[inline(always)]
+    fn text(text: &'a str) -> Self {
+        Self::Text(text, escaped_len(text))
+    }
+
+    #[inline(always)]
     fn len(self) -> usize {
         match self {
             Self::Json(json) => json.len(),
-            Self::Text(text) => escaped_len(text),
+            Self::Text(_, len) => len,
         }
     }
 
-    #[inline]
+    #[inline(always)]
     fn put(self, dst: &mut impl BufMut) {
         match self {
             Self::Json(json) => dst.put_slice(json.as_bytes()),
-            Self::Text(text) => put_escaped(text, dst),
+            Self::Text(text, len) if len == text.len() => dst.put_slice(text.as_bytes()),
+            Self::Text(text, _) => put_escaped(text, dst),
         }
     }
 }
@@ -589,12 +681,12 @@ impl Writer<'_> {
         nonce: JsonRef<'_>,
         dst: &mut impl BufMut,
     ) -> Result<(), EncodeError> {
-        use Part::{Json, Text};
+        use Part::Json;
         check_args(args)?;
         let (head, args, nonce) = (r#"{"op":4,"w":""#, args.get(), nonce.get());
         let parts = [
             Json(head),
-            Text(what),
+            Part::text(what),
             Json("\",\"a\":"),
             Json(args),
             Json(",\"n\":"),
@@ -623,14 +715,14 @@ impl Writer<'_> {
         args: JsonRef<'_>,
         dst: &mut impl BufMut,
     ) -> Result<(), EncodeError> {
-        use Part::{Json, Text};
+        use Part::Json;
         check_args(args)?;
         let head = r#"{"op":6,"w":""#;
-        let parts = [Json(head), Text(what), Json("\",\"a\":"), Json(args.get()), Json("}")];
+        let parts = [Json(head), Part::text(what), Json("\",\"a\":"), Json(args.get()), Json("}")];
         self.write(OpCode::DISPATCH, parts, dst)
     }
 
-    #[inline]
+    #[inline(always)]
     fn write<const N: usize>(
         &self,
         op: OpCode,
@@ -641,18 +733,32 @@ impl Writer<'_> {
             return Err(EncodeError::WrongDirection(op));
         }
         let len = parts.iter().fold(0_usize, |len, part| len.saturating_add(part.len()));
-        let limit = self.config.max_message;
-        if len > limit {
-            return Err(EncodeError::MessageTooLarge { len, limit });
-        }
-        if dst.remaining_mut() < len {
-            return Err(EncodeError::BufferFull);
-        }
-        for part in parts {
+        check_room(len, self.config, dst)?;
+        for part in &parts {
             part.put(dst);
         }
         Ok(())
     }
+}
+
+/// Appends a message that has no parts.
+#[inline]
+fn put(json: &str, config: &CodecConfig, dst: &mut impl BufMut) -> Result<(), EncodeError> {
+    check_room(json.len(), config, dst)?;
+    dst.put_slice(json.as_bytes());
+    Ok(())
+}
+
+#[inline]
+fn check_room(len: usize, config: &CodecConfig, dst: &impl BufMut) -> Result<(), EncodeError> {
+    let limit = config.max_message;
+    if len > limit {
+        return Err(EncodeError::MessageTooLarge { len, limit });
+    }
+    if dst.remaining_mut() < len {
+        return Err(EncodeError::BufferFull);
+    }
+    Ok(())
 }
 
 /// L4: what we send is an array.
@@ -661,8 +767,9 @@ fn check_args(args: JsonRef<'_>) -> Result<(), EncodeError> {
 }
 
 /// How JSON writes a byte that can't stand in a string as it is; the same as serde_json does.
-const fn escape(byte: u8) -> ([u8; 6], usize) {
+fn escape(byte: u8) -> ([u8; 6], usize) {
     const HEX: [u8; 16] = *b"0123456789abcdef";
+    let hex = |half: u8| HEX.get(usize::from(half)).copied().unwrap_or_default();
     let letter = match byte {
         b'"' | b'\\' => byte,
         0x08 => b'b',
@@ -671,8 +778,7 @@ const fn escape(byte: u8) -> ([u8; 6], usize) {
         b'\r' => b'r',
         b'\t' => b't',
         _ => {
-            let (high, low) = (HEX[(byte >> 4) as usize], HEX[(byte & 15) as usize]);
-            return ([b'\\', b'u', b'0', b'0', high, low], 6);
+            return ([b'\\', b'u', b'0', b'0', hex(byte >> 4), hex(byte & 15)], 6);
         }
     };
     ([b'\\', letter, 0, 0, 0, 0], 2)
@@ -682,12 +788,12 @@ const fn escape(byte: u8) -> ([u8; 6], usize) {
 #[inline]
 fn split_escapes(text: &str, mut each: impl FnMut(&[u8], Option<u8>)) {
     let mut rest = text.as_bytes();
-    while let Some(at) = first_special(rest) {
-        let (plain, later) = rest.split_at_checked(at).unwrap_or((rest, &[]));
-        each(plain, later.first().copied());
-        rest = later.get(1..).unwrap_or_default();
+    while !rest.is_empty() {
+        let special = scan::to_special(rest);
+        let plain = rest.get(..rest.len().wrapping_sub(special.len())).unwrap_or_default();
+        each(plain, special.first().copied());
+        rest = special.get(1..).unwrap_or_default();
     }
-    each(rest, None);
 }
 
 #[inline]

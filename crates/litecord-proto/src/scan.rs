@@ -1,15 +1,32 @@
+//! Steps over JSON, from the front to the back, once, without keeping any of it.
+//!
+//! They take what serde_json's `RawValue` takes: escapes are checked, but not that surrogates come in
+//! pairs; numbers have their grammar, but no range.
+
+#![allow(clippy::inline_always, reason = "else most of the time goes into calls")]
+
 use crate::{DecodeError, DecodeErrorKind};
 
 /// How deep arrays and objects may be nested in a message, itself included (L2).
 pub(crate) const MAX_DEPTH: u32 = 128;
 
-/// Reads JSON from the front to the back, once, without keeping any of it.
-///
-/// Takes what serde_json's `RawValue` takes: escapes are checked, but not that surrogates come in
-/// pairs; numbers have their grammar, but no range.
-pub(crate) struct Scanner<'a> {
-    text: &'a str,
-    at: usize,
+/// The text that is left after a step, or what is wrong.
+pub(crate) type Step<'a> = Result<&'a [u8], Fault<'a>>;
+
+/// What is wrong, and the text from there on.
+#[derive(Clone, Copy)]
+pub(crate) struct Fault<'a> {
+    too_deep: bool,
+    rest: &'a [u8],
+}
+
+impl Fault<'_> {
+    /// As an error in the `text` that was read.
+    #[cold]
+    pub(crate) fn in_text(self, text: &str) -> DecodeError {
+        let kind = if self.too_deep { DecodeErrorKind::TooDeep } else { DecodeErrorKind::NotJson };
+        error(kind, offset(text, self.rest))
+    }
 }
 
 /// An error at `offset`.
@@ -18,290 +35,273 @@ pub(crate) fn error(kind: DecodeErrorKind, offset: usize) -> DecodeError {
     DecodeError { kind, offset: offset as u64 }
 }
 
-impl<'a> Scanner<'a> {
-    #[inline]
-    pub(crate) fn new(text: &'a str) -> Self {
-        Self { text, at: 0 }
-    }
+#[cold]
+fn not_json(rest: &[u8]) -> Fault<'_> {
+    Fault { too_deep: false, rest }
+}
 
-    /// Where the next byte is.
-    #[inline]
-    pub(crate) fn offset(&self) -> usize {
-        self.at
-    }
+/// Where in `text` its end `rest` begins.
+#[inline(always)]
+pub(crate) fn offset(text: &str, rest: &[u8]) -> usize {
+    text.len().wrapping_sub(rest.len())
+}
 
-    #[inline]
-    fn peek(&self) -> Option<u8> {
-        self.text.as_bytes().get(self.at).copied()
-    }
+/// What a step has gone over.
+#[inline(always)]
+pub(crate) fn between<'a>(text: &'a str, before: &[u8], after: &[u8]) -> &'a str {
+    text.get(offset(text, before)..offset(text, after)).unwrap_or_default()
+}
 
-    #[inline]
-    fn advance(&mut self) {
-        self.at = self.at.wrapping_add(1);
+/// Goes to the next byte that isn't white space.
+#[inline(always)]
+pub(crate) fn to_token(rest: &[u8]) -> &[u8] {
+    match rest {
+        [..=b' ', ..] => skip_whitespace(rest),
+        _ => rest,
     }
+}
 
-    #[cold]
-    fn not_json(&self) -> DecodeError {
-        error(DecodeErrorKind::NotJson, self.at)
+#[cold]
+fn skip_whitespace(mut rest: &[u8]) -> &[u8] {
+    while let [b' ' | b'\n' | b'\r' | b'\t', later @ ..] = rest {
+        rest = later;
     }
+    rest
+}
 
-    #[inline]
-    fn skip_whitespace(&mut self) {
-        while let Some(b' ' | b'\n' | b'\r' | b'\t') = self.peek() {
-            self.advance();
+/// Takes `byte`, and white space before it.
+#[inline(always)]
+pub(crate) fn expect(rest: &[u8], byte: u8) -> Step<'_> {
+    match rest {
+        [next, rest @ ..] if *next == byte => Ok(rest),
+        _ => expect_after_space(rest, byte),
+    }
+}
+
+#[cold]
+fn expect_after_space(rest: &[u8], byte: u8) -> Step<'_> {
+    match skip_whitespace(rest) {
+        [next, rest @ ..] if *next == byte => Ok(rest),
+        rest => Err(not_json(rest)),
+    }
+}
+
+/// Nothing may follow but white space.
+#[inline(always)]
+pub(crate) fn expect_end(rest: &[u8]) -> Step<'_> {
+    match to_token(rest) {
+        [] => Ok(rest),
+        rest => Err(not_json(rest)),
+    }
+}
+
+/// A string that begins here.
+#[inline(always)]
+pub(crate) fn string(rest: &[u8]) -> Step<'_> {
+    in_string(expect(rest, b'"')?)
+}
+
+/// A value that begins here, inside of `depth` arrays and objects.
+#[inline(always)]
+pub(crate) fn value(rest: &[u8], depth: u32) -> Step<'_> {
+    match rest {
+        [b'{' | b'[', ..] => nested(rest, depth),
+        _ => scalar(rest),
+    }
+}
+
+/// A value that is no array and no object.
+#[inline(always)]
+fn scalar(rest: &[u8]) -> Step<'_> {
+    match rest {
+        [b'"', rest @ ..] => in_string(rest),
+        [b'-' | b'0'..=b'9', ..] => number(rest),
+        [b't', b'r', b'u', b'e', rest @ ..]
+        | [b'f', b'a', b'l', b's', b'e', rest @ ..]
+        | [b'n', b'u', b'l', b'l', rest @ ..] => Ok(rest),
+        _ => Err(not_a_literal(rest)),
+    }
+}
+
+/// Where it stops being one.
+#[cold]
+fn not_a_literal(rest: &[u8]) -> Fault<'_> {
+    let literal: &[u8] = match rest {
+        [b't', ..] => b"true",
+        [b'f', ..] => b"false",
+        [b'n', ..] => b"null",
+        _ => b"",
+    };
+    let same = literal.iter().zip(rest).take_while(|(expected, found)| expected == found).count();
+    not_json(rest.get(same..).unwrap_or_default())
+}
+
+#[inline(always)]
+fn number(mut rest: &[u8]) -> Step<'_> {
+    if let [b'-', later @ ..] = rest {
+        rest = later;
+    }
+    rest = match rest {
+        [b'0', later @ ..] => later,
+        _ => digits(rest)?,
+    };
+    match rest {
+        [b'.' | b'e' | b'E', ..] => fraction(rest),
+        _ => Ok(rest),
+    }
+}
+
+/// What makes a number more than an integer.
+fn fraction(mut rest: &[u8]) -> Step<'_> {
+    if let [b'.', later @ ..] = rest {
+        rest = digits(later)?;
+    }
+    if let [b'e' | b'E', later @ ..] = rest {
+        rest = digits(match later {
+            [b'+' | b'-', later @ ..] => later,
+            _ => later,
+        })?;
+    }
+    Ok(rest)
+}
+
+/// One digit or more.
+#[inline(always)]
+fn digits(rest: &[u8]) -> Step<'_> {
+    let [b'0'..=b'9', later @ ..] = rest else { return Err(not_json(rest)) };
+    let mut rest = later;
+    // Many have no second one.
+    let [b'0'..=b'9', ..] = rest else { return Ok(rest) };
+    while let Some((word, later)) = rest.split_first_chunk() {
+        if !all_digits(u64::from_le_bytes(*word)) {
+            break;
+        }
+        rest = later;
+    }
+    while let [b'0'..=b'9', later @ ..] = rest {
+        rest = later;
+    }
+    Ok(rest)
+}
+
+/// What follows an opening quote, up to and with the closing one.
+#[inline(always)]
+fn in_string(mut rest: &[u8]) -> Step<'_> {
+    loop {
+        rest = to_special(rest);
+        match rest {
+            [b'"', later @ ..] => return Ok(later),
+            [b'\\', ..] => rest = escape(rest)?,
+            _ => return Err(not_json(rest)),
         }
     }
+}
 
-    /// The next byte that isn't white space, not taken yet.
-    #[inline]
-    pub(crate) fn next_token(&mut self) -> Option<u8> {
-        let byte = self.peek()?;
-        if byte > b' ' {
-            return Some(byte);
-        }
-        self.skip_whitespace();
-        self.peek()
-    }
-
-    /// Takes `byte`, if it is the next one but for white space.
-    #[inline]
-    pub(crate) fn take(&mut self, byte: u8) -> bool {
-        let found = self.next_token() == Some(byte);
-        if found {
-            self.advance();
-        }
-        found
-    }
-
-    #[inline]
-    pub(crate) fn expect(&mut self, byte: u8) -> Result<(), DecodeError> {
-        if self.take(byte) { Ok(()) } else { Err(self.not_json()) }
-    }
-
-    /// Nothing may follow but white space.
-    #[inline]
-    pub(crate) fn expect_end(&mut self) -> Result<(), DecodeError> {
-        match self.next_token() {
-            None => Ok(()),
-            Some(_) => Err(self.not_json()),
-        }
-    }
-
-    #[inline]
-    fn since(&self, start: usize) -> &'a str {
-        self.text.get(start..self.at).unwrap_or_default()
-    }
-
-    /// A key and its colon: what stands between the quotes, and where its quote is.
-    #[inline]
-    pub(crate) fn key(&mut self) -> Result<(&'a str, usize), DecodeError> {
-        let start = self.at_token();
-        self.expect(b'"')?;
-        self.string()?;
-        let key = self.text.get(start.wrapping_add(1)..self.at.wrapping_sub(1)).unwrap_or_default();
-        self.expect(b':')?;
-        Ok((key, start))
-    }
-
-    #[inline]
-    fn at_token(&mut self) -> usize {
-        self.next_token();
-        self.at
-    }
-
-    /// One value, which is inside of `depth` arrays and objects.
-    #[inline]
-    pub(crate) fn value(&mut self, depth: u32) -> Result<&'a str, DecodeError> {
-        let start = self.at_token();
-        match self.peek() {
-            Some(b'{' | b'[') => self.nested(depth)?,
-            _ => self.scalar()?,
-        }
-        Ok(self.since(start))
-    }
-
-    /// A value that is no array and no object.
-    #[inline]
-    fn scalar(&mut self) -> Result<(), DecodeError> {
-        match self.peek() {
-            Some(b'"') => {
-                self.advance();
-                self.string()
+fn escape(rest: &[u8]) -> Step<'_> {
+    match rest {
+        [_, b'"' | b'\\' | b'/' | b'b' | b'f' | b'n' | b'r' | b't', rest @ ..] => Ok(rest),
+        [_, b'u', digits @ ..] => {
+            let mut rest = digits;
+            for _ in 0..4 {
+                rest = match rest {
+                    [b'0'..=b'9' | b'a'..=b'f' | b'A'..=b'F', rest @ ..] => rest,
+                    _ => return Err(not_json(rest)),
+                };
             }
-            Some(b'0'..=b'9' | b'-') => self.number(),
-            Some(b't') => self.literal("true"),
-            Some(b'f') => self.literal("false"),
-            Some(b'n') => self.literal("null"),
-            _ => Err(self.not_json()),
+            Ok(rest)
         }
+        [_, rest @ ..] => Err(not_json(rest)),
+        [] => Err(not_json(rest)),
     }
+}
 
-    fn literal(&mut self, literal: &str) -> Result<(), DecodeError> {
-        for expected in literal.bytes() {
-            if self.peek() != Some(expected) {
-                return Err(self.not_json());
+/// An array or object inside of `outside` others, and all in it.
+fn nested(mut rest: &[u8], outside: u32) -> Step<'_> {
+    // One bit for each array or object that is open: whether it is an object.
+    let mut open: u128 = 0;
+    let mut depth = outside;
+    loop {
+        if open & 1 == 1 {
+            rest = expect(string(rest)?, b':')?;
+        }
+        rest = to_token(rest);
+        rest = match rest {
+            [bracket @ (b'{' | b'['), inside @ ..] => {
+                if depth >= MAX_DEPTH {
+                    return Err(Fault { too_deep: true, rest });
+                }
+                depth = depth.wrapping_add(1);
+                open = open << 1 | u128::from(*bracket == b'{');
+                rest = to_token(inside);
+                match (bracket, rest) {
+                    // What follows it is looked for below.
+                    (b'{', [b'}', ..]) | (b'[', [b']', ..]) => rest,
+                    _ => continue,
+                }
             }
-            self.advance();
-        }
-        Ok(())
-    }
-
-    #[inline]
-    fn digits(&mut self) -> Result<(), DecodeError> {
-        if !matches!(self.peek(), Some(b'0'..=b'9')) {
-            return Err(self.not_json());
-        }
-        while let Some(b'0'..=b'9') = self.peek() {
-            self.advance();
-        }
-        Ok(())
-    }
-
-    #[inline]
-    fn number(&mut self) -> Result<(), DecodeError> {
-        if self.peek() == Some(b'-') {
-            self.advance();
-        }
-        if self.peek() == Some(b'0') {
-            self.advance();
-        } else {
-            self.digits()?;
-        }
-        if self.peek() == Some(b'.') {
-            self.advance();
-            self.digits()?;
-        }
-        if let Some(b'e' | b'E') = self.peek() {
-            self.advance();
-            if let Some(b'+' | b'-') = self.peek() {
-                self.advance();
-            }
-            self.digits()?;
-        }
-        Ok(())
-    }
-
-    /// What follows an opening quote, up to and with the closing one.
-    #[inline]
-    fn string(&mut self) -> Result<(), DecodeError> {
+            _ => scalar(rest)?,
+        };
         loop {
-            match self.plain_text() {
-                Some(b'"') => {
-                    self.advance();
-                    return Ok(());
+            if let [b',', later @ ..] = rest {
+                rest = later;
+                break;
+            }
+            rest = to_token(rest);
+            let in_object = open & 1 == 1;
+            match rest {
+                [b',', later @ ..] => {
+                    rest = later;
+                    break;
                 }
-                Some(b'\\') => self.escape()?,
-                _ => return Err(self.not_json()),
+                [b'}', later @ ..] if in_object => rest = later,
+                [b']', later @ ..] if !in_object => rest = later,
+                _ => return Err(not_json(rest)),
+            }
+            open >>= 1;
+            depth = depth.wrapping_sub(1);
+            if depth == outside {
+                return Ok(rest);
             }
         }
     }
+}
 
-    /// Goes past what needs no look in a string, to a quote, backslash or control character, which it
-    /// gives.
-    #[inline]
-    fn plain_text(&mut self) -> Option<u8> {
-        let rest = self.text.as_bytes().get(self.at..)?;
-        self.at = self.at.wrapping_add(first_special(rest).unwrap_or(rest.len()));
-        self.peek()
-    }
+const ONES: u64 = u64::from_ne_bytes([1; 8]);
+const HIGH: u64 = ONES << 7;
 
-    fn escape(&mut self) -> Result<(), DecodeError> {
-        self.advance();
-        match self.peek() {
-            Some(b'"' | b'\\' | b'/' | b'b' | b'f' | b'n' | b'r' | b't') => self.advance(),
-            Some(b'u') => {
-                self.advance();
-                for _ in 0..4 {
-                    if !self.peek().is_some_and(|byte| byte.is_ascii_hexdigit()) {
-                        return Err(self.not_json());
-                    }
-                    self.advance();
-                }
-            }
-            _ => return Err(self.not_json()),
-        }
-        Ok(())
-    }
-
-    /// An array or object inside of `outside` others, and all in it.
-    fn nested(&mut self, outside: u32) -> Result<(), DecodeError> {
-        // One bit for each array or object that is open: whether it is an object.
-        let mut open: u128 = 0;
-        let mut depth = outside;
-        loop {
-            // A value.
-            match self.next_token() {
-                Some(bracket @ (b'{' | b'[')) => {
-                    if depth >= MAX_DEPTH {
-                        return Err(error(DecodeErrorKind::TooDeep, self.at));
-                    }
-                    self.advance();
-                    depth = depth.wrapping_add(1);
-                    open = open << 1 | u128::from(bracket == b'{');
-                    if bracket == b'{' {
-                        if !self.take(b'}') {
-                            self.key()?;
-                            continue;
-                        }
-                    } else if !self.take(b']') {
-                        continue;
-                    }
-                    depth = depth.wrapping_sub(1);
-                    open >>= 1;
-                }
-                _ => self.scalar()?,
-            }
-            // What follows it.
-            loop {
-                if depth == outside {
-                    return Ok(());
-                }
-                let in_object = open & 1 == 1;
-                match self.next_token() {
-                    Some(b',') => {
-                        self.advance();
-                        if in_object {
-                            self.key()?;
-                        }
-                        break;
-                    }
-                    Some(b'}') if in_object => self.advance(),
-                    Some(b']') if !in_object => self.advance(),
-                    _ => return Err(self.not_json()),
-                }
-                depth = depth.wrapping_sub(1);
-                open >>= 1;
-            }
-        }
-    }
+/// Whether all bytes of it are ASCII digits.
+#[inline(always)]
+const fn all_digits(word: u64) -> bool {
+    // A digit's high half is 3, and stays so when 6 is added.
+    let halves = ONES * 0xF0;
+    (word & halves) | (word.wrapping_add(ONES * 6) & halves) >> 4 == ONES * 0x33
 }
 
 /// The high bit of each byte that is a quote, a backslash or below 0x20; above the lowest such byte
 /// there may be more bits than bytes.
-#[inline]
+#[inline(always)]
 const fn special_bytes(word: u64) -> u64 {
-    const ONES: u64 = u64::from_ne_bytes([1; 8]);
-    const HIGH: u64 = ONES << 7;
+    const QUOTES: u64 = u64::from_ne_bytes([b'"'; 8]);
+    const BACKSLASHES: u64 = u64::from_ne_bytes([b'\\'; 8]);
     const fn zeros(word: u64) -> u64 {
         word.wrapping_sub(ONES) & !word
     }
     let control = word.wrapping_sub(ONES * 0x20) & !word;
-    (zeros(word ^ ONES * b'"' as u64) | zeros(word ^ ONES * b'\\' as u64) | control) & HIGH
+    (zeros(word ^ QUOTES) | zeros(word ^ BACKSLASHES) | control) & HIGH
 }
 
-/// Where the first byte is that can't stand in a JSON string as it is. Looks at eight at a time.
-#[inline]
-pub(crate) fn first_special(text: &[u8]) -> Option<usize> {
-    let mut at = 0_usize;
-    let mut rest = text;
-    while let Some((word, later)) = rest.split_first_chunk::<8>() {
+/// Goes to the first byte that can't stand in a JSON string as it is. Looks at eight at a time.
+#[inline(always)]
+pub(crate) fn to_special(mut rest: &[u8]) -> &[u8] {
+    while let Some((word, later)) = rest.split_first_chunk() {
         let special = special_bytes(u64::from_le_bytes(*word));
         if special != 0 {
-            return Some(at.wrapping_add(special.trailing_zeros() as usize / 8));
+            return rest.get(special.trailing_zeros() as usize / 8..).unwrap_or_default();
         }
-        at = at.wrapping_add(8);
         rest = later;
     }
-    let found = rest.iter().position(|byte| matches!(byte, b'"' | b'\\' | ..b' '))?;
-    Some(at.wrapping_add(found))
+    while let [b' ' | b'!' | b'#'..=b'[' | b']'.., later @ ..] = rest {
+        rest = later;
+    }
+    rest
 }

@@ -1,6 +1,5 @@
 use alloc::borrow::Cow;
 use alloc::boxed::Box;
-use alloc::collections::VecDeque;
 use alloc::sync::Arc;
 use alloc::vec::Vec;
 use core::fmt;
@@ -13,10 +12,10 @@ use smallwire_core::{CloseFrame, End, Message, Secret, Session};
 use subtle::ConstantTimeEq;
 
 use crate::clock::Time;
-use crate::connection::{Common, Connection, Endpoint, Held, Side, delegate_session};
+use crate::connection::{Common, Connection, Endpoint, Side, delegate_session};
 use crate::{
-    AnswerError, ClientMessage, CloseCode, Config, DecideError, PeerRequestId, RequestId, Role,
-    SendError, ServerEvent, ServerMessage, SessionError, Violation, ViolationKind,
+    AnswerError, ClientMessage, CloseCode, Config, DecideError, Limits, PeerRequestId, RequestId,
+    Role, SendError, ServerEvent, ServerMessage, SessionError, Violation, ViolationKind,
 };
 
 const HEARTBEAT_ACK: &[u8] = br#"{"op":3}"#;
@@ -57,11 +56,11 @@ impl Server {
     pub fn accept(&mut self, now: Instant) -> Result<(), DecideError> {
         let held = self.decided(now)?;
         self.0.side.accept(&mut self.0.connection);
-        for message in held {
+        for (text, arrived) in held {
             if self.0.connection.has_ended() {
                 break;
             }
-            self.0.handle(Cow::Owned(message));
+            self.0.handle_text(&text, arrived);
         }
         Ok(())
     }
@@ -79,10 +78,10 @@ impl Server {
     }
 
     /// What was held back until now.
-    fn decided(&mut self, now: Instant) -> Result<VecDeque<Message>, DecideError> {
+    fn decided(&mut self, now: Instant) -> Result<Vec<Held>, DecideError> {
         let ended = self.0.at(now).has_ended();
         match &mut self.0.side.stage {
-            Stage::Deciding { held, .. } if !ended => Ok(core::mem::take(&mut held.messages)),
+            Stage::Deciding { held, .. } if !ended => Ok(core::mem::take(&mut held.texts)),
             _ => Err(DecideError::NotWaiting),
         }
     }
@@ -108,11 +107,26 @@ enum Stage {
     Authenticated,
 }
 
+/// A text, and when it came.
+type Held = (Box<[u8]>, Time);
+
 /// What has come since the HelloAck, in order.
 #[derive(Default)]
 struct HeldBack {
-    messages: VecDeque<Message>,
+    texts: Vec<Held>,
     bytes: usize,
+}
+
+impl HeldBack {
+    fn push(&mut self, text: &[u8], arrived: Time, limits: &Limits) -> Result<(), Violation> {
+        let bytes = self.bytes.saturating_add(text.len());
+        if self.texts.len() >= limits.max_held || bytes > limits.max_held_bytes {
+            return Err(Violation::at_start(ViolationKind::TooMuchHeld));
+        }
+        self.bytes = bytes;
+        self.texts.push((text.into(), arrived));
+        Ok(())
+    }
 }
 
 /// The interval that a client is told of (L7).
@@ -160,25 +174,19 @@ impl Side for ServerSide {
     const ROLE: Role = Role::Server;
     type Event = ServerEvent;
 
-    fn hold<'m>(&mut self, message: Cow<'m, Message>, config: &Config) -> Held<'m> {
-        let Stage::Deciding { held, .. } = &mut self.stage else { return Held::No(message) };
-        if let Message::Close(_) = *message {
-            return Held::No(message);
-        }
-        let bytes = held.bytes.saturating_add(message.len());
-        if held.messages.len() >= config.limits.max_held || bytes > config.limits.max_held_bytes {
-            return Held::TooMuch;
-        }
-        held.bytes = bytes;
-        held.messages.push_back(detached(&message));
-        Held::Yes
-    }
-
     fn can_answer(c: &Connection<Self>) -> bool {
         c.has_room(HEARTBEAT_ACK.len())
     }
 
-    fn handle_message(&mut self, c: &mut Connection<Self>, text: &[u8]) -> Result<(), Violation> {
+    fn handle_message(
+        &mut self,
+        c: &mut Connection<Self>,
+        text: &[u8],
+        arrived: Time,
+    ) -> Result<(), Violation> {
+        if let Stage::Deciding { held, .. } = &mut self.stage {
+            return held.push(text, arrived, &c.config.limits);
+        }
         let message = ClientMessage::decode(text, c.codec()).map_err(Violation::malformed)?;
         let op = message.op();
         match message {
@@ -196,7 +204,9 @@ impl Side for ServerSide {
                 self.handle_heartbeat(c);
                 c.transmit_text(Bytes::from_static(HEARTBEAT_ACK));
             }
-            ClientMessage::Request { what, args, nonce } => c.handle_request(what, args, nonce)?,
+            ClientMessage::Request { what, args, nonce } => {
+                c.handle_request(what, args, nonce, arrived)?;
+            }
             ClientMessage::Response { nonce, result } => c.handle_response(nonce, result),
             ClientMessage::Dispatch { what, args } => c.handle_dispatch(what, args),
         }
@@ -224,15 +234,6 @@ impl Side for ServerSide {
             }
         };
         c.close_with_error(code, error);
-    }
-}
-
-/// A copy that is no slice of a larger read: it keeps no more than it counts.
-fn detached(message: &Message) -> Message {
-    match message {
-        Message::Text(text) => Message::Text(Bytes::copy_from_slice(text)),
-        Message::Binary(bytes) => Message::Binary(Bytes::copy_from_slice(bytes)),
-        Message::Close(frame) => Message::Close(frame.clone()),
     }
 }
 

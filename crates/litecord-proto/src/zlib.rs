@@ -14,17 +14,20 @@ pub(crate) fn compress(text: &[u8]) -> Vec<u8> {
         let taken = usize::try_from(compress.total_in()).unwrap_or(usize::MAX);
         let rest = text.get(taken..).unwrap_or_default();
         match compress.compress_vec(rest, &mut stream, FlushCompress::Finish) {
-            Ok(Status::StreamEnd) | Err(_) => return stream,
+            Ok(Status::StreamEnd) | Err(_) => break,
             Ok(Status::Ok | Status::BufError) => stream.reserve(stream.len().max(64)),
         }
     }
+    // It waits to be sent, and what it counts there is its length.
+    stream.shrink_to_fit();
+    stream
 }
 
 /// L8: the message that is one zlib stream, if it has no more than `limit` bytes. Never takes more
 /// memory than twice that.
 pub(crate) fn decompress(stream: &[u8], limit: usize) -> Result<Vec<u8>, Violation> {
     let mut decompress = Decompress::new(true);
-    let mut text = Vec::with_capacity(stream.len().saturating_mul(2).clamp(64, limit.max(64)));
+    let mut text = Vec::with_capacity(stream.len().saturating_mul(2).min(limit.saturating_add(1)));
     loop {
         if text.len() == text.capacity() {
             // Up to one byte more than is allowed, so that too much shows.

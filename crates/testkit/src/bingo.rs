@@ -10,7 +10,7 @@ use bingo_proto::{
 };
 use serde_json::{Map, Value, json};
 
-use crate::conformance::Subject;
+use crate::conformance::{Subject, discard};
 use crate::vectors::{Codec, Decoded, Error, Vector};
 
 /// A client and its application.
@@ -36,11 +36,6 @@ static TOO_LONG: [u8; 70_000] = [0; 70_000];
 
 fn handle(request: RequestId) -> u64 {
     request.message_id().0.into()
-}
-
-/// Drops all that a session has to say.
-pub fn discard<S: Session>(session: &mut S) {
-    while session.poll_transmit().is_some() || session.poll_event().is_some() {}
 }
 
 /// What a server sends to let a client in.
@@ -288,7 +283,7 @@ fn show(error: DecodeError) -> Error {
         DecodeErrorKind::DuplicateKey => "duplicate_key",
         _ => "something new",
     };
-    Error { kind: kind.into(), offset: Some(error.offset) }
+    Error { kind: kind.into(), offset: Some(error.offset), key: None }
 }
 
 /// A frame's message in the words of the vectors.

@@ -1,5 +1,6 @@
 //! What every session and every codec must do, whatever its protocol.
 
+use std::borrow::Borrow;
 use std::collections::BTreeSet;
 use std::fmt::Debug;
 use std::time::{Duration, Instant};
@@ -7,12 +8,18 @@ use std::time::{Duration, Instant};
 use cpu_time::ThreadTime;
 use smallwire_core::Session;
 
+use crate::wire::Wire;
 use crate::{Numbers, epoch, measure};
 
 /// A session to be tested, with the application around it.
 pub trait Subject {
     /// The session.
-    type Session: Session<Input = [u8], Transmit: AsRef<[u8]>, Event: Debug, Error: Debug>;
+    type Session: Session<
+            Input: Wire,
+            Transmit: Borrow<<Self::Session as Session>::Input>,
+            Event: Debug,
+            Error: Debug,
+        >;
 
     /// A new one, at the start or somewhere on its way.
     fn start(&self, now: Instant) -> Self::Session;
@@ -36,13 +43,19 @@ pub trait Subject {
 /// The events of a subject's session.
 pub type EventOf<S> = <<S as Subject>::Session as Session>::Event;
 
+/// What a subject's session is handed.
+pub type InputOf<S> = <<S as Subject>::Session as Session>::Input;
+
+/// What goes over the wire of a subject's session: bytes or messages.
+pub type ItemOf<S> = <InputOf<S> as Wire>::Item;
+
 /// What a session let be seen of itself.
-#[derive(Debug, Clone, PartialEq, Eq, Default)]
-pub struct Transcript {
+#[derive(Debug, Clone, PartialEq, Eq)]
+pub struct Transcript<T> {
     /// Every event, as `Debug` prints it.
     pub events: Vec<String>,
-    /// Every byte sent.
-    pub sent: Vec<u8>,
+    /// Every byte or message sent.
+    pub sent: Vec<T>,
     /// How it ended.
     pub end: Option<String>,
     /// The requests whose outcome wasn't told yet.
@@ -51,9 +64,9 @@ pub struct Transcript {
 
 /// A call to a session.
 #[derive(Debug, Clone)]
-pub enum Call {
-    /// Bytes arrive.
-    Input(Vec<u8>),
+pub enum Call<T> {
+    /// Bytes or messages arrive, before anybody polls.
+    Input(Vec<T>),
     /// The peer will send no more.
     Eof,
     /// Time passes, and the session is told.
@@ -91,13 +104,13 @@ pub fn drain<S: Subject>(
     now: Instant,
     polls: Polls,
     app: App,
-    seen: &mut Transcript,
+    seen: &mut Transcript<ItemOf<S>>,
 ) {
     loop {
         let (events, sent) = (seen.events.len(), seen.sent.len());
         let one = polls == Polls::Alternating;
         if polls != Polls::EventsFirst {
-            take_transmits(session, one, seen);
+            take_transmits::<S>(session, one, &mut seen.sent);
         }
         while let Some(event) = session.poll_event() {
             seen.events.push(format!("{event:?}"));
@@ -113,7 +126,7 @@ pub fn drain<S: Subject>(
             }
         }
         if polls == Polls::EventsFirst {
-            take_transmits(session, one, seen);
+            take_transmits::<S>(session, one, &mut seen.sent);
         }
         if (seen.events.len(), seen.sent.len()) == (events, sent) {
             break;
@@ -122,10 +135,16 @@ pub fn drain<S: Subject>(
     seen.end = session.ended().map(|end| format!("{end:?}"));
 }
 
-fn take_transmits<S: Session<Transmit: AsRef<[u8]>>>(s: &mut S, one: bool, seen: &mut Transcript) {
-    while let Some(bytes) = s.poll_transmit() {
-        assert!(!bytes.as_ref().is_empty(), "an empty transmit");
-        seen.sent.extend_from_slice(bytes.as_ref());
+/// Drops all that a session has to say.
+pub fn discard<S: Session>(session: &mut S) {
+    while session.poll_transmit().is_some() || session.poll_event().is_some() {}
+}
+
+fn take_transmits<S: Subject>(session: &mut S::Session, one: bool, sent: &mut Vec<ItemOf<S>>) {
+    while let Some(transmit) = session.poll_transmit() {
+        let items = transmit.borrow().items();
+        assert!(!items.is_empty(), "an empty transmit");
+        sent.extend_from_slice(items);
         if one {
             break;
         }
@@ -133,15 +152,23 @@ fn take_transmits<S: Session<Transmit: AsRef<[u8]>>>(s: &mut S, one: bool, seen:
 }
 
 /// Makes the calls, polling after each, and checks what must hold at any time.
-pub fn run<S: Subject>(subject: &S, calls: &[Call], polls: Polls, app: App) -> Transcript {
+pub fn run<S: Subject>(
+    subject: &S,
+    calls: &[Call<ItemOf<S>>],
+    polls: Polls,
+    app: App,
+) -> Transcript<ItemOf<S>> {
     let mut now = epoch();
     let mut session = subject.start(now);
-    let mut seen = Transcript::default();
+    let mut seen =
+        Transcript { events: Vec::new(), sent: Vec::new(), end: None, open: BTreeSet::new() };
     drain(subject, &mut session, now, polls, app, &mut seen);
     for call in calls {
         let before = (seen.events.len(), seen.sent.len(), seen.end.clone());
         match call {
-            Call::Input(bytes) => session.handle_input(now, bytes),
+            Call::Input(items) => {
+                InputOf::<S>::each(items, |input| session.handle_input(now, input));
+            }
             Call::Eof => session.handle_eof(now),
             Call::Sleep(duration) => {
                 now += *duration;
@@ -159,7 +186,7 @@ pub fn run<S: Subject>(subject: &S, calls: &[Call], polls: Polls, app: App) -> T
         drain(subject, &mut session, now, polls, app, &mut seen);
         if before.2.is_some() {
             let after = (seen.events.len(), seen.sent.len(), seen.end.clone());
-            assert_eq!(after, before, "events, bytes sent or end changed after the end");
+            assert_eq!(after, before, "events, what was sent or end changed after the end");
         }
         if session.ended().is_some() {
             assert!(seen.open.is_empty(), "ended without the outcome of {:?}", seen.open);
@@ -175,9 +202,9 @@ pub fn run<S: Subject>(subject: &S, calls: &[Call], polls: Polls, app: App) -> T
     seen
 }
 
-/// Cuts `bytes` into pieces of random sizes up to `largest`.
-pub fn cut(bytes: &[u8], largest: usize, numbers: &mut Numbers) -> Vec<Vec<u8>> {
-    let mut rest = bytes;
+/// Cuts bytes or messages into pieces of random sizes up to `largest`.
+pub fn cut<T: Clone>(items: &[T], largest: usize, numbers: &mut Numbers) -> Vec<Vec<T>> {
+    let mut rest = items;
     let mut pieces = Vec::new();
     while !rest.is_empty() {
         let (piece, later) = rest.split_at((1 + numbers.below(largest)).min(rest.len()));
@@ -189,7 +216,10 @@ pub fn cut(bytes: &[u8], largest: usize, numbers: &mut Numbers) -> Vec<Vec<u8>> 
 
 /// Chunking never changes events, error or end, nor what is sent, except how much of it an end that
 /// lets nothing more be sent finds still unsent.
-pub fn session_ignores_chunking<S: Subject>(subject: &S, stream: &[u8]) {
+pub fn session_ignores_chunking<S>(subject: &S, stream: &[u8])
+where
+    S: Subject<Session: Session<Input = [u8]>>,
+{
     let run_in = |pieces: Vec<Vec<u8>>| {
         let calls: Vec<_> = pieces.into_iter().map(Call::Input).chain([Call::Eof]).collect();
         run(subject, &calls, Polls::EventsFirst, App::Listens)
@@ -219,9 +249,9 @@ pub fn codec_ignores_chunking<R: Debug + PartialEq>(
     }
 }
 
-/// A script of calls out of any bytes: what a fuzzer writes. Bytes for the session are taken from
-/// `stream`, so that some of them mean something.
-pub fn script(mut fuzz: &[u8], mut stream: &[u8]) -> Vec<Call> {
+/// A script of calls out of any bytes: what a fuzzer writes. Bytes or messages for the session are
+/// taken from `stream`, so that some of them mean something.
+pub fn script<I: Wire + ?Sized>(mut fuzz: &[u8], mut stream: &[I::Item]) -> Vec<Call<I::Item>> {
     let mut calls = Vec::new();
     while let Some((&op, rest)) = fuzz.split_first() {
         fuzz = rest;
@@ -236,7 +266,7 @@ pub fn script(mut fuzz: &[u8], mut stream: &[u8]) -> Vec<Call> {
             3 => {
                 let (now, later) = fuzz.split_at(argument.min(fuzz.len()));
                 fuzz = later;
-                Call::Input(now.to_vec())
+                Call::Input(I::made_of(now))
             }
             4 => Call::Sleep(Duration::from_millis(1 << argument.min(36))),
             5 => Call::Act(op >> 3),
@@ -251,7 +281,7 @@ pub fn script(mut fuzz: &[u8], mut stream: &[u8]) -> Vec<Call> {
 /// No calls in any order make it panic, and the order of polls makes no difference. Where limits are
 /// so `tight` that the driver's pace shows (an answer that doesn't fit isn't sent), it makes none to
 /// what a silent application hears.
-pub fn session_survives<S: Subject>(subject: &S, calls: &[Call], tight: bool) {
+pub fn session_survives<S: Subject>(subject: &S, calls: &[Call<ItemOf<S>>], tight: bool) {
     for app in [App::Reacts, App::Listens] {
         let expected = run(subject, calls, Polls::EventsFirst, app);
         for polls in [Polls::TransmitFirst, Polls::Alternating] {
@@ -280,8 +310,14 @@ pub enum Neglect {
 
 /// Feeds `pieces` as long as input is wanted and checks that the peak of memory is what the
 /// formula says, whatever the driver neglects. Gives the peaks in bytes.
-pub fn memory_is_bounded<S: Subject>(subject: &S, pieces: &[Vec<u8>]) -> Vec<(Neglect, u64)> {
-    let largest = pieces.iter().map(Vec::len).max().unwrap_or(0);
+pub fn memory_is_bounded<S: Subject>(
+    subject: &S,
+    pieces: &[Vec<ItemOf<S>>],
+) -> Vec<(Neglect, u64)> {
+    let mut largest = 0;
+    for piece in pieces {
+        InputOf::<S>::each(piece, |input| largest = largest.max(input.size()));
+    }
     let limit = subject.max_memory(largest) as u64;
     [Neglect::Nothing, Neglect::Events, Neglect::Transmits, Neglect::Both]
         .into_iter()
@@ -291,9 +327,11 @@ pub fn memory_is_bounded<S: Subject>(subject: &S, pieces: &[Vec<u8>]) -> Vec<(Ne
             let used = measure(|| {
                 let session = session.insert(subject.start(now));
                 for (at, piece) in pieces.iter().enumerate() {
-                    if session.wants_input() {
-                        session.handle_input(now, piece);
-                    }
+                    InputOf::<S>::each(piece, |input| {
+                        if session.wants_input() {
+                            session.handle_input(now, input);
+                        }
+                    });
                     if at % 8 == 0 {
                         subject.act(session, now, u8::try_from(at / 8 % 256).unwrap_or(0));
                     }

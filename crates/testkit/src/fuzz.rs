@@ -2,9 +2,13 @@
 //! protocol. A target panics when something is wrong.
 
 pub mod bingo;
+pub mod litecord;
 
 use crate::Numbers;
-use crate::conformance::{Subject, cut, memory_is_bounded, script, session_survives};
+use crate::conformance::{
+    InputOf, ItemOf, Subject, cut, memory_is_bounded, script, session_survives,
+};
+use crate::wire::Wire;
 
 /// One fuzz target.
 #[derive(Debug, Clone, Copy)]
@@ -19,7 +23,7 @@ pub struct Target {
 
 /// All targets.
 pub fn targets() -> impl Iterator<Item = Target> {
-    [bingo::TARGETS].into_iter().flatten().copied()
+    [bingo::TARGETS, litecord::TARGETS].into_iter().flatten().copied()
 }
 
 /// What a fuzzer wrote, taken from the front; zeros and nothing once there is no more.
@@ -56,12 +60,15 @@ impl<'a> Input<'a> {
     }
 }
 
-/// A session under arbitrary calls, time and bytes; where its limits are `tight`, also how much
-/// memory it keeps under a flood of the bytes.
-pub fn session<S: Subject>(subject: &S, fuzz: &[u8], stream: &[u8], tight: bool) {
-    session_survives(subject, &script(fuzz, stream), tight);
+/// A session under arbitrary calls, time and input; where its limits are `tight`, also how much
+/// memory it keeps under a flood of the input.
+pub fn session<S: Subject>(subject: &S, fuzz: &[u8], stream: &[ItemOf<S>], tight: bool) {
+    session_survives(subject, &script::<InputOf<S>>(fuzz, stream), tight);
     if tight && !stream.is_empty() {
-        let flood = stream.repeat((16 * 1024 / stream.len()).max(1));
+        let mut size = 0;
+        InputOf::<S>::each(stream, |input| size += input.size());
+        let rounds = (16 * 1024 / size.max(1)).clamp(1, 4096);
+        let flood = vec![stream; rounds].concat();
         memory_is_bounded(subject, &cut(&flood, 1024, &mut Numbers::new(1)));
     }
 }

@@ -2,6 +2,7 @@
 //!
 //! - [`conformance`]: what every session and every codec must do, whatever its protocol.
 //! - [`pair`]: two sessions over a link that can be cut, under virtual time.
+//! - [`wire`]: what sessions are handed, bytes or messages, so that both are theirs.
 //! - [`vectors`]: runs the language-neutral test vectors.
 //! - [`spec`]: whether every number of a `SPEC.md` is named by a test.
 //! - [`fuzz`]: what the fuzz targets run; plain tests replay their corpora.
@@ -14,10 +15,12 @@
 pub mod bingo;
 pub mod conformance;
 pub mod fuzz;
+pub mod litecord;
 pub mod model;
 pub mod pair;
 pub mod spec;
 pub mod vectors;
+pub mod wire;
 
 use std::time::Instant;
 

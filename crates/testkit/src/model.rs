@@ -1,3 +1,4 @@
-//! Slow, obvious decoders, which the fast ones are held to; one module for each binary protocol.
+//! Slow, obvious decoders, which the fast ones are held to; one module for each protocol.
 
 pub mod bingo;
+pub mod litecord;

@@ -1,25 +1,29 @@
 //! Two sessions over a link that can be cut, under virtual time.
 
+use std::borrow::Borrow;
 use std::collections::VecDeque;
 use std::time::{Duration, Instant};
 
-use bytes::Bytes;
 use smallwire_core::Session;
 
 use crate::epoch;
+use crate::wire::Wire;
 
 /// One end of a [`Pair`].
 #[expect(missing_debug_implementations, reason = "not every event has it")]
-pub struct Peer<S: Session> {
+pub struct Peer<S: Session<Input: Wire>> {
     /// The session.
     pub session: S,
     /// The events it gave that nobody took yet.
     pub events: VecDeque<S::Event>,
     /// On its way to this end: when it arrives, and what; `None` for the end of the stream.
-    inbound: VecDeque<(Instant, Option<Bytes>)>,
+    inbound: VecDeque<(Instant, Option<Vec<ItemOf<S>>>)>,
     /// Its end of the stream was sent.
     finished: bool,
 }
+
+/// Bytes or messages.
+type ItemOf<S> = <<S as Session>::Input as Wire>::Item;
 
 /// Two sessions connected by a link, and the clock that both live by.
 ///
@@ -40,7 +44,7 @@ pub struct Peer<S: Session> {
 /// assert!(matches!(pair.client.events.pop_front(), Some(ClientEvent::Ready { .. })));
 /// ```
 #[expect(missing_debug_implementations, reason = "not every event has it")]
-pub struct Pair<C: Session, S: Session> {
+pub struct Pair<C: Session<Input: Wire>, S: Session<Input: Wire>> {
     /// What time it is.
     pub now: Instant,
     /// One end.
@@ -49,14 +53,15 @@ pub struct Pair<C: Session, S: Session> {
     pub server: Peer<S>,
     /// How long everything is on its way.
     pub latency: Duration,
-    /// Bytes that still pass before the link is cut, both ways together; `None`: all.
+    /// Bytes or messages that still pass before the link is cut, both ways together; `None`: all.
     pub cut_after: Option<usize>,
 }
 
-impl<C, S> Pair<C, S>
+impl<C, S, I> Pair<C, S>
 where
-    C: Session<Input = [u8], Transmit = Bytes>,
-    S: Session<Input = [u8], Transmit = Bytes>,
+    C: Session<Input = I, Transmit: Borrow<I>>,
+    S: Session<Input = I, Transmit: Borrow<I>>,
+    I: Wire + ?Sized,
 {
     /// Connects the two sessions that `make` makes.
     pub fn new(latency: Duration, make: impl FnOnce(Instant) -> (C, S)) -> Self {
@@ -94,22 +99,30 @@ where
     }
 }
 
-impl<S: Session<Input = [u8], Transmit = Bytes>> Peer<S> {
+impl<S, I> Peer<S>
+where
+    S: Session<Input = I, Transmit: Borrow<I>>,
+    I: Wire + ?Sized,
+{
     fn new(session: S) -> Self {
         Self { session, events: VecDeque::new(), inbound: VecDeque::new(), finished: false }
     }
 
-    fn send<P: Session>(&mut self, peer: &mut Peer<P>, at: Instant, left: &mut Option<usize>) {
+    fn send<P>(&mut self, peer: &mut Peer<P>, at: Instant, left: &mut Option<usize>)
+    where
+        P: Session<Input = I>,
+    {
         loop {
             while let Some(event) = self.session.poll_event() {
                 self.events.push_back(event);
             }
-            let Some(mut bytes) = self.session.poll_transmit() else { break };
+            let Some(transmit) = self.session.poll_transmit() else { break };
+            let mut items = transmit.borrow().items();
             if let Some(left) = left {
-                bytes.truncate(*left);
-                *left -= bytes.len();
+                items = &items[..items.len().min(*left)];
+                *left -= items.len();
             }
-            peer.inbound.push_back((at, Some(bytes)));
+            peer.inbound.push_back((at, Some(items.to_vec())));
         }
         if (self.session.ended().is_some() || *left == Some(0)) && !self.finished {
             self.finished = true;
@@ -120,7 +133,9 @@ impl<S: Session<Input = [u8], Transmit = Bytes>> Peer<S> {
     fn deliver(&mut self, now: Instant) {
         while self.inbound.front().is_some_and(|(at, _)| *at <= now) {
             match self.inbound.pop_front() {
-                Some((_, Some(bytes))) => self.session.handle_input(now, &bytes),
+                Some((_, Some(items))) => {
+                    I::each(&items, |input| self.session.handle_input(now, input));
+                }
                 _ => self.session.handle_eof(now),
             }
         }

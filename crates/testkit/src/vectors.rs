@@ -1,14 +1,14 @@
 //! Runs the language-neutral test vectors.
 //!
 //! A file is one JSON object: `protocol`, a `comment` or two, and `vectors`. A vector says what
-//! `bytes` (hexadecimal) mean, sent by the side `from`, under the settings in `config`:
+//! `bytes` (hexadecimal) or a `text` mean, sent by the side `from`, under the settings in `config`:
 //!
 //! | key | |
 //! |---|---|
 //! | `name` | unique in the file |
 //! | `spec` | the decisions it shows |
 //! | `messages` | what is in the bytes, one object each, in order |
-//! | `error` | after those: `kind`, and `offset` in bytes from the start, unless it is a matter of the JSON parser; absent if all is well |
+//! | `error` | after those: `kind`, the `key` that it is about, if any, and `offset` in bytes from the start, unless it is a matter of the JSON parser; absent if all is well |
 //! | `fatal` | `true`: nothing after the error can be read |
 //! | `canonical` | `true`: encoding the messages gives these bytes again |
 
@@ -27,6 +27,7 @@ pub struct File {
     #[serde(default)]
     pub comment: String,
     /// The vectors.
+    #[serde(deserialize_with = "with_bytes")]
     pub vectors: Vec<Vector>,
 }
 
@@ -44,8 +45,14 @@ pub struct Vector {
     #[serde(default)]
     pub config: Value,
     /// What is on the wire.
-    #[serde(deserialize_with = "hex")]
+    #[serde(skip)]
     pub bytes: Vec<u8>,
+    /// How the file writes the bytes.
+    #[serde(default, rename = "bytes")]
+    hex: Option<String>,
+    /// How it writes them where they are text.
+    #[serde(default)]
+    text: Option<String>,
     /// What that means.
     #[serde(default)]
     pub messages: Vec<Value>,
@@ -61,11 +68,14 @@ pub struct Vector {
 }
 
 /// What is wrong with bytes.
-#[derive(Debug, Clone, PartialEq, Eq, Deserialize)]
+#[derive(Debug, Clone, PartialEq, Eq, Default, Deserialize)]
 #[serde(deny_unknown_fields)]
 pub struct Error {
     /// Its name.
     pub kind: String,
+    /// The key of an object that it is about.
+    #[serde(default)]
+    pub key: Option<String>,
     /// Where, in bytes from the start; `None`: anywhere.
     #[serde(default)]
     pub offset: Option<u64>,
@@ -82,7 +92,7 @@ pub struct Decoded {
     pub after: Vec<Value>,
 }
 
-/// A codec, as the vectors see it.
+/// The codec of a stream, as the vectors see it.
 pub trait Codec {
     /// Decodes these pieces of a stream, then its end.
     fn decode(&self, vector: &Vector, pieces: &[&[u8]]) -> Decoded;
@@ -92,18 +102,26 @@ pub trait Codec {
     fn trailer(&self, vector: &Vector) -> (Vec<u8>, Value);
 }
 
+/// The codec of messages that come one by one, as the vectors see it.
+pub trait MessageCodec {
+    /// Decodes one message.
+    ///
+    /// # Errors
+    /// It isn't well formed.
+    fn decode(&self, vector: &Vector, message: &[u8]) -> Result<Value, Error>;
+    /// Encodes one message.
+    fn encode(&self, vector: &Vector, message: &Value) -> Vec<u8>;
+}
+
 /// Runs every vector whole, byte at a time and with a message behind it; canonical ones also the
 /// other way. Gives how many there were.
 ///
 /// # Panics
 /// One of them fails.
 pub fn run(json: &str, codec: &impl Codec) -> usize {
-    let file: File = serde_json::from_str(json).expect("a file of vectors");
-    let mut names = BTreeSet::new();
+    let file = File::parse(json);
     for vector in &file.vectors {
         let name = &vector.name;
-        assert!(names.insert(name), "{name}: the name is not unique");
-        assert!(!vector.spec.is_empty(), "{name}: shows nothing");
         let expected = Decoded {
             messages: vector.messages.clone(),
             error: vector.error.clone(),
@@ -148,9 +166,82 @@ pub fn run(json: &str, codec: &impl Codec) -> usize {
     file.vectors.len()
 }
 
-fn hex<'de, D: serde::Deserializer<'de>>(deserializer: D) -> Result<Vec<u8>, D::Error> {
-    let text = String::deserialize(deserializer)?;
-    from_hex(&text).ok_or_else(|| serde::de::Error::custom("not hexadecimal"))
+/// Runs every vector whole and with white space around it, which JSON doesn't mind; canonical ones
+/// also the other way. Gives how many there were.
+///
+/// # Panics
+/// One of them fails.
+pub fn run_messages(json: &str, codec: &impl MessageCodec) -> usize {
+    const BEFORE: &[u8] = b" \t\r\n ";
+    const BEHIND: &[u8] = b"\n \r\t";
+    let file = File::parse(json);
+    for vector in &file.vectors {
+        let name = &vector.name;
+        let expected = match (&vector.messages[..], &vector.error) {
+            ([message], None) => Ok(message.clone()),
+            ([], Some(error)) => Err(error.clone()),
+            _ => panic!("{name}: neither one message nor one error"),
+        };
+        let bytes = &vector.bytes[..];
+        assert_eq!(codec.decode(vector, bytes), expected, "{name}, whole");
+
+        // White space may make it too long.
+        let limited = vector.config.get("max_message").is_some();
+        for (before, behind) in [(BEFORE, &b""[..]), (b"", BEHIND), (BEFORE, BEHIND)] {
+            if limited {
+                break;
+            }
+            let mut expected = expected.clone();
+            let mut got = codec.decode(vector, &[before, bytes, behind].concat());
+            if let (Err(expected), Err(got)) = (&mut expected, &mut got) {
+                // In a string or number it is the white space that is wrong, elsewhere what is after.
+                let ends_early = expected.offset == Some(bytes.len() as u64);
+                if ends_early && !behind.is_empty() {
+                    (expected.offset, got.offset) = (None, None);
+                }
+                expected.offset = expected.offset.map(|offset| offset + before.len() as u64);
+            }
+            assert_eq!(got, expected, "{name}, with white space");
+        }
+
+        if vector.canonical {
+            let encoded: Vec<u8> =
+                vector.messages.iter().flat_map(|m| codec.encode(vector, m)).collect();
+            let text = String::from_utf8_lossy(&encoded);
+            assert!(encoded == bytes, "{name}, encoded: {text}");
+        }
+    }
+    file.vectors.len()
+}
+
+impl File {
+    /// Reads a file.
+    ///
+    /// # Panics
+    /// It isn't one, names a vector twice, or has one that shows nothing.
+    pub fn parse(json: &str) -> Self {
+        let file: Self = serde_json::from_str(json).expect("a file of vectors");
+        let mut names = BTreeSet::new();
+        for Vector { name, spec, .. } in &file.vectors {
+            assert!(names.insert(name), "{name}: the name is not unique");
+            assert!(!spec.is_empty(), "{name}: shows nothing");
+        }
+        file
+    }
+}
+
+fn with_bytes<'de, D: serde::Deserializer<'de>>(deserializer: D) -> Result<Vec<Vector>, D::Error> {
+    let mut vectors = Vec::<Vector>::deserialize(deserializer)?;
+    for vector in &mut vectors {
+        let bytes = match (vector.hex.take(), vector.text.take()) {
+            (Some(hex), None) => from_hex(&hex),
+            (None, Some(text)) => Some(text.into_bytes()),
+            _ => None,
+        };
+        let error = || format!("{}: neither hexadecimal bytes nor a text", vector.name);
+        vector.bytes = bytes.ok_or_else(|| serde::de::Error::custom(error()))?;
+    }
+    Ok(vectors)
 }
 
 /// Bytes of hexadecimal text, white space aside.

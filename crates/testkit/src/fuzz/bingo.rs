@@ -502,8 +502,7 @@ pub fn session(fuzz: &[u8]) {
 }
 
 fn vectors() -> Vec<Vector> {
-    let json = include_str!("../../../bingo-proto/tests/vectors/bingo.json");
-    serde_json::from_str::<File>(json).expect("a file of vectors").vectors
+    File::parse(include_str!("../../../bingo-proto/tests/vectors/bingo.json")).vectors
 }
 
 /// The settings of a vector, as bytes.
