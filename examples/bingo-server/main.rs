@@ -9,7 +9,8 @@ use std::time::Duration;
 use anyhow::Context;
 use bingo_proto::Config;
 use clap::Parser;
-use smallwire_examples::bingo_args::{WireArgs, seconds};
+use smallwire_examples::args::seconds;
+use smallwire_examples::bingo_args::WireArgs;
 use smallwire_examples::bingo_server::{Options, serve};
 use tokio::net::TcpListener;
 

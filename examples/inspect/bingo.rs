@@ -102,7 +102,7 @@ impl Bingo {
                 Err(Problem { kind: problem(error.kind), detail: error.to_string() })
             }
         };
-        Record { offset, length: frame.len() as u64, outcome, parts }
+        Record { frame: None, offset, length: frame.len() as u64, outcome, parts }
     }
 
     /// What a good frame carries behind its ids.
@@ -144,6 +144,10 @@ impl Bingo {
 }
 
 impl Wire for Bingo {
+    fn takes_messages(&self) -> bool {
+        false
+    }
+
     fn decode(&mut self, mut chunk: &[u8], output: &mut Output) -> anyhow::Result<ControlFlow<()>> {
         loop {
             let offset = self.decoder.offset();

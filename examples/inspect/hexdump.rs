@@ -40,7 +40,11 @@ pub(crate) fn write(
         Side::Client => ("client", CLIENT),
         Side::Server => ("server", SERVER),
     };
-    write!(writer, "{:08x}  {colour}{from}{colour:#}  ", record.offset)?;
+    match record.frame {
+        Some(frame) => write!(writer, "{:8}", format!("#{frame}"))?,
+        None => write!(writer, "{:08x}", record.offset)?,
+    }
+    write!(writer, "  {colour}{from}{colour:#}  ")?;
     match &record.outcome {
         Ok(kind) => {
             write!(writer, "{colour}{kind}{colour:#}")?;
@@ -103,9 +107,31 @@ fn describe(value: &Value<'_>, full: bool) -> String {
         Value::Bytes(bytes) if bytes.len() == 1 => "1 byte".to_owned(),
         Value::Bytes(bytes) => format!("{} bytes", bytes.len()),
         // `Debug` escapes whatever a terminal might act upon.
-        Value::Text(text) => match text.char_indices().nth(CHARS) {
-            Some((end, _)) if !full => format!("{:?}…", &text[..end]),
-            _ => format!("{text:?}"),
+        Value::Text(text) => match shortened(text, full) {
+            Some(start) => format!("{start:?}…"),
+            None => format!("{text:?}"),
+        },
+        Value::Json(json) => match shortened(json, full) {
+            Some(start) => escaped(start) + "…",
+            None => escaped(json),
         },
     }
+}
+
+/// The start of a text that isn't to be shown as a whole.
+fn shortened(text: &str, full: bool) -> Option<&str> {
+    let (end, _) = text.char_indices().nth(CHARS).filter(|_| !full)?;
+    text.get(..end)
+}
+
+/// JSON has its own escapes, but not for all that a terminal might act upon.
+fn escaped(json: &str) -> String {
+    let mut text = String::new();
+    for char in json.chars() {
+        match char {
+            '"' | '\\' | '\'' => text.push(char),
+            _ => text.extend(char.escape_debug()),
+        }
+    }
+    text
 }

@@ -4,8 +4,8 @@ use std::fmt;
 use std::io::{self, Write};
 
 use anyhow::{anyhow, bail, ensure};
-use serde::de::{Deserialize, Deserializer, Error as _, MapAccess, Visitor};
-use serde::ser::{Serialize, SerializeMap, Serializer};
+use serde::de::{self, Deserialize, Deserializer, MapAccess, Visitor};
+use serde::ser::{Error as _, Serialize, SerializeMap, Serializer};
 use serde_json::value::RawValue;
 
 use crate::hex;
@@ -31,6 +31,9 @@ impl Serialize for Object<'_> {
         let mut map = serializer.serialize_map(None)?;
         map.serialize_entry("offset", &self.record.offset)?;
         map.serialize_entry("length", &self.record.length)?;
+        if let Some(frame) = self.record.frame {
+            map.serialize_entry("frame", &frame)?;
+        }
         match &self.record.outcome {
             Ok(kind) => {
                 map.serialize_entry("type", kind)?;
@@ -43,6 +46,11 @@ impl Serialize for Object<'_> {
                         Value::Number(number) => map.serialize_entry(part.name, number)?,
                         Value::Bytes(bytes) => {
                             map.serialize_entry(part.name, &hex::encode(bytes))?;
+                        }
+                        Value::Json(json) => {
+                            // As it is, but on this line: between tokens a space means the same.
+                            let line = RawValue::from_string(json.replace(['\n', '\r'], " "));
+                            map.serialize_entry(part.name, &line.map_err(S::Error::custom)?)?;
                         }
                         Value::Text(text) => map.serialize_entry(part.name, text)?,
                         Value::Word(word) => map.serialize_entry(part.name, word)?,
@@ -95,8 +103,18 @@ impl Fields {
     /// Text that decode doesn't show unasked.
     pub(crate) fn secret(&mut self, key: &str) -> anyhow::Result<String> {
         let text = self.text(key)?;
-        ensure!(text != REDACTED, "{key:?} is redacted: decode with --show-secrets");
+        ensure!(text != REDACTED, redacted(key));
         Ok(text)
+    }
+
+    /// JSON of any kind, as it is.
+    pub(crate) fn json(&mut self, key: &str) -> anyhow::Result<Box<RawValue>> {
+        self.take(key)
+    }
+
+    pub(crate) fn u64(&mut self, key: &str) -> anyhow::Result<u64> {
+        serde_json::from_str(self.take(key)?.get())
+            .map_err(|_| anyhow!("{key:?} must be an integer from 0 to {}", u64::MAX))
     }
 
     pub(crate) fn u16(&mut self, key: &str) -> anyhow::Result<u16> {
@@ -118,6 +136,15 @@ impl Fields {
     }
 }
 
+/// Whether it stands for something that wasn't shown.
+pub(crate) fn is_redacted(json: &RawValue) -> bool {
+    serde_json::from_str(json.get()).is_ok_and(|text: String| text == REDACTED)
+}
+
+pub(crate) fn redacted(key: &str) -> String {
+    format!("{key:?} is redacted: decode with --show-secrets")
+}
+
 impl<'de> Deserialize<'de> for Fields {
     fn deserialize<D: Deserializer<'de>>(deserializer: D) -> Result<Self, D::Error> {
         deserializer.deserialize_map(FieldsVisitor)
@@ -137,7 +164,7 @@ impl<'de> Visitor<'de> for FieldsVisitor {
         let mut fields = Fields(Vec::new());
         while let Some(key) = map.next_key::<String>()? {
             if fields.has(&key) {
-                return Err(A::Error::custom(format_args!("{key:?} is there twice")));
+                return Err(de::Error::custom(format_args!("{key:?} is there twice")));
             }
             fields.0.push((key, map.next_value()?));
         }

@@ -8,6 +8,7 @@ mod bingo;
 mod hex;
 mod hexdump;
 mod json;
+mod litecord;
 mod record;
 
 use std::fs::File;
@@ -17,10 +18,11 @@ use std::path::PathBuf;
 use std::process::ExitCode;
 
 use anyhow::{Context, ensure};
-use clap::{Args, Parser, Subcommand, ValueEnum};
+use clap::{Args, CommandFactory, Parser, Subcommand, ValueEnum};
 
 use crate::bingo::Bingo;
 use crate::json::Fields;
+use crate::litecord::Litecord;
 use crate::record::Record;
 
 /// Bytes read at once.
@@ -42,7 +44,8 @@ enum Command {
     /// Show every frame of a capture: a hexdump on a terminal, else one JSON object a line.
     ///
     /// Each object has `offset` and `length`, in bytes from the start of the stream, then `type`
-    /// and the fields. A bad frame gives `error`, its kind, and `detail` instead, and decoding goes
+    /// and the fields. Where a protocol has messages, the whole input is one, or with --hex each
+    /// line; `frame` counts them from 0. A bad frame gives `error`, its kind, and `detail` instead, and decoding goes
     /// on behind it if it can.
     #[command(after_help = EXIT_STATUS, after_long_help = notes())]
     Decode {
@@ -71,7 +74,7 @@ const EXIT_STATUS: &str =
     "Exit status: 0 without errors, 1 with any (bad input or unreadable files), 2 for wrong usage.";
 
 fn notes() -> String {
-    format!("{}\n\n{EXIT_STATUS}", bingo::NOTES)
+    format!("{}\n\n{}\n\n{EXIT_STATUS}", bingo::NOTES, litecord::NOTES)
 }
 
 #[derive(Debug, Args)]
@@ -86,14 +89,20 @@ struct Options {
     /// header-id].
     #[arg(long, value_enum)]
     dialect: Option<Dialect>,
+    /// Who may send litecord's requests, responses and dispatches [default: both].
+    #[arg(long, value_enum)]
+    directions: Option<Directions>,
     /// Layout of numbers.
     #[arg(long, value_enum, default_value = "big")]
     byte_order: ByteOrder,
     /// The longest payload allowed, in bytes.
     #[arg(long, value_name = "BYTES", default_value_t = u16::MAX)]
     max_payload: u16,
-    /// Bytes are hexadecimal text. decode: every line is one chunk, white space inside it is
-    /// ignored. encode: a line for each object.
+    /// The longest message allowed, in bytes.
+    #[arg(long, value_name = "BYTES", default_value_t = 1 << 20)]
+    max_message: usize,
+    /// Bytes are hexadecimal text. decode: every line is one chunk or message, white space inside it
+    /// is ignored. encode: a line for each object.
     #[arg(long)]
     hex: bool,
     /// JSON Lines even on a terminal; encode takes nothing else anyway.
@@ -110,6 +119,8 @@ struct Options {
 enum Protocol {
     /// Binary frames over TCP.
     Bingo,
+    /// JSON over WebSocket.
+    Litecord,
 }
 
 #[derive(Debug, Clone, Copy, PartialEq, Eq, ValueEnum)]
@@ -127,6 +138,14 @@ enum Dialect {
 }
 
 #[derive(Debug, Clone, Copy, ValueEnum)]
+enum Directions {
+    /// Both sides may, as deployed components do.
+    Both,
+    /// Clients request and dispatch, servers respond.
+    AsDocumented,
+}
+
+#[derive(Debug, Clone, Copy, ValueEnum)]
 enum ByteOrder {
     Big,
     Little,
@@ -134,7 +153,10 @@ enum ByteOrder {
 
 /// What each protocol's module provides.
 trait Wire {
-    /// Shows what `chunk`, the next bytes from the wire, makes whole. `Break`: nothing after it can
+    /// Whether bytes come in messages rather than as a stream.
+    fn takes_messages(&self) -> bool;
+
+    /// Shows what `chunk`, the next bytes from the wire or a whole message, makes whole. `Break`: nothing after it can
     /// be read.
     fn decode(&mut self, chunk: &[u8], output: &mut Output) -> anyhow::Result<ControlFlow<()>>;
 
@@ -168,6 +190,7 @@ impl Options {
     fn wire(&self) -> Box<dyn Wire> {
         match self.protocol {
             Protocol::Bingo => Box::new(Bingo::new(self)),
+            Protocol::Litecord => Box::new(Litecord::new(self)),
         }
     }
 
@@ -222,6 +245,11 @@ fn decode(options: &Options, output: &mut Output) -> anyhow::Result<()> {
                 return Ok(());
             }
         }
+    } else if wire.takes_messages() {
+        let mut message = Vec::new();
+        let read = input.take(MAX_LINE as u64).read_to_end(&mut message).context("can't read")?;
+        ensure!(read < MAX_LINE, "longer than {MAX_LINE} bytes");
+        let _ = wire.decode(&message, output)?;
     } else {
         loop {
             output.writer.flush()?;
@@ -298,13 +326,29 @@ fn run(command: &Command) -> anyhow::Result<bool> {
     }
 }
 
+impl Options {
+    /// An option that means nothing to the protocol.
+    fn misplaced(&self) -> Option<&'static str> {
+        match self.protocol {
+            Protocol::Bingo => self.directions.map(|_| "--directions"),
+            Protocol::Litecord => self.dialect.map(|_| "--dialect"),
+        }
+    }
+}
+
 /// Not `eprintln`, which panics when stderr is closed.
 fn complain(error: &anyhow::Error) {
     let _ = writeln!(io::stderr(), "inspect: {error:#}");
 }
 
 fn main() -> ExitCode {
-    match run(&Cli::parse().command) {
+    let command = Cli::parse().command;
+    let (Command::Decode { options, .. } | Command::Encode { options }) = &command;
+    if let Some(option) = options.misplaced() {
+        let message = format!("{option} means nothing to this protocol");
+        Cli::command().error(clap::error::ErrorKind::ArgumentConflict, message).exit();
+    }
+    match run(&command) {
         Ok(true) => ExitCode::SUCCESS,
         Ok(false) => ExitCode::FAILURE,
         Err(error) => match error.downcast_ref::<io::Error>() {

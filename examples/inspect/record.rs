@@ -7,7 +7,9 @@ pub(crate) const REDACTED: &str = "[redacted]";
 
 /// One frame or message, good or bad.
 pub(crate) struct Record<'a> {
-    /// Bytes before it.
+    /// Messages before it, where they come one by one.
+    pub(crate) frame: Option<u64>,
+    /// Bytes before it; of the same message, where they come one by one.
     pub(crate) offset: u64,
     pub(crate) length: u64,
     /// Its type, or what is wrong with it.
@@ -39,6 +41,8 @@ pub(crate) enum Value<'a> {
     /// Text from the wire: only ever shown escaped.
     Text(Cow<'a, str>),
     Bytes(&'a [u8]),
+    /// JSON from the wire.
+    Json(&'a str),
     /// A name of ours.
     Word(&'static str),
 }

@@ -1,7 +1,5 @@
 //! Command line options that the bingo programs share.
 
-use std::time::Duration;
-
 use bingo_proto::{ByteOrder, CodecConfig, ErrorReplyStyle};
 use clap::{Args, ValueEnum};
 
@@ -46,17 +44,5 @@ impl WireArgs {
             ErrorReplyArg::PayloadPrefix => ErrorReplyStyle::PayloadPrefix,
         };
         CodecConfig::default().byte_order(byte_order).error_reply_style(style)
-    }
-}
-
-/// Reads a time given in seconds, such as `30` or `0.5`.
-///
-/// # Errors
-/// Not a number, or none that is above 0 and can be waited for.
-pub fn seconds(text: &str) -> Result<Duration, String> {
-    let seconds: f64 = text.parse().map_err(|_| "not a number of seconds")?;
-    match Duration::try_from_secs_f64(seconds) {
-        Ok(time) if !time.is_zero() => Ok(time),
-        _ => Err("must be more than 0, and not without end".into()),
     }
 }

@@ -14,8 +14,9 @@ use serde::Serialize;
 use tokio::io::{AsyncRead, AsyncWrite};
 use tokio::sync::mpsc;
 
+use crate::app::App;
 use crate::bingo_game::{Ask, MapTime, News, Question, Say, Variables};
-use crate::tcp::{App, drive};
+use crate::tcp::drive;
 
 /// What the player wants.
 #[derive(Debug, Clone, PartialEq, Eq)]
@@ -168,7 +169,7 @@ impl fmt::Debug for Options {
 pub async fn play(
     stream: impl AsyncRead + AsyncWrite + Unpin,
     options: Options,
-    commands: mpsc::Receiver<Command>,
+    mut commands: mpsc::Receiver<Command>,
 ) -> io::Result<End<SessionError>> {
     let Options { config, identification, manual, notes } = options;
     let now = Instant::now();
@@ -183,7 +184,7 @@ pub async fn play(
         question: None,
         is_quitting: false,
     };
-    drive(&mut session, stream, commands, &mut plugin).await
+    drive(&mut session, stream, &mut commands, &mut plugin).await
 }
 
 struct Plugin {

@@ -21,10 +21,11 @@ use bytes::Bytes;
 use serde::Serialize;
 use tokio::net::{TcpListener, TcpStream};
 use tokio::sync::mpsc;
-use tokio::task::JoinSet;
 
+use crate::app::App;
 use crate::bingo_game::{Ask, Board, MapTime, News, Question, Say, Variables};
-use crate::tcp::{App, drive};
+use crate::listener::{Log, accept, join};
+use crate::tcp::drive;
 
 /// More connections than these are closed at once. The names of all must fit into one Reply.
 const MAX_CONNECTIONS: usize = 500;
@@ -42,9 +43,6 @@ const MAX_SAY: usize = 500;
 /// What a player says sooner than this after the last is dropped: nobody can make everybody slow.
 const SAY_INTERVAL: Duration = Duration::from_millis(50);
 
-/// How long connections may take to close when the server ends.
-const SHUTDOWN_TIME: Duration = Duration::from_secs(5);
-
 /// How a game is set up.
 #[derive(Debug, Clone)]
 pub struct Options {
@@ -55,9 +53,6 @@ pub struct Options {
     /// Cells on the board.
     pub cells: usize,
 }
-
-/// Where the server's notes go, a line each.
-pub type Log = Arc<dyn Fn(&str) + Send + Sync>;
 
 /// Plays with whoever connects, until `shutdown`; then closes all connections.
 pub async fn serve(
@@ -75,37 +70,18 @@ pub async fn serve(
         options,
         log,
     });
-    let mut connections = JoinSet::new();
-    let mut shutdown = std::pin::pin!(shutdown);
-    for number in 0.. {
-        // `join_next` only forgets the connections that are over.
-        let accepted = tokio::select! {
-            accepted = listener.accept() => accepted,
-            Some(_) = connections.join_next() => continue,
-            () = &mut shutdown => break,
-        };
-        match accepted {
-            Ok((stream, peer)) if connections.len() < MAX_CONNECTIONS => {
-                connections.spawn(connection(table.clone(), number, stream, peer));
-            }
-            Ok((_, peer)) => (table.log)(&format!("{peer}: no room for another connection")),
-            Err(error) => {
-                // Such as too many open files: goes by when connections end.
-                (table.log)(&format!("accept: {error}"));
-                tokio::time::sleep(Duration::from_millis(100)).await;
-            }
-        }
-    }
-    drop(listener);
+    let (log, open) = (table.log.clone(), table.clone());
+    let connections =
+        accept(listener, MAX_CONNECTIONS, &log, shutdown, move |number, stream, peer| {
+            connection(open.clone(), number, stream, peer)
+        })
+        .await;
     table.room().close();
-    let all_closed = async { while connections.join_next().await.is_some() {} };
-    if tokio::time::timeout(SHUTDOWN_TIME, all_closed).await.is_err() {
-        (table.log)("some connections didn't close in time");
-    }
+    join(connections, &log).await;
 }
 
 async fn connection(table: Arc<Table>, number: u64, stream: TcpStream, peer: SocketAddr) {
-    let (sender, commands) = mpsc::channel(MAX_COMMANDS);
+    let (sender, mut commands) = mpsc::channel(MAX_COMMANDS);
     if !table.room().connect(number, sender) {
         return;
     }
@@ -118,9 +94,7 @@ async fn connection(table: Arc<Table>, number: u64, stream: TcpStream, peer: Soc
         questions: BTreeMap::new(),
         last_said: None,
     };
-    // Answers are small and come one by one.
-    let _ = stream.set_nodelay(true);
-    let end = drive(&mut session, stream, commands, &mut player).await;
+    let end = drive(&mut session, stream, &mut commands, &mut player).await;
     let who = &player.who;
     log(&match end {
         Ok(End::Clean) => format!("{who}: closed"),

@@ -1,7 +1,17 @@
-//! What the example programs share: a driver for sockets, and a small game of bingo.
+//! What the example programs share: drivers for sockets, a small game of bingo, and a bridge between
+//! two components that speak litecord.
 
+pub mod app;
+pub mod args;
+pub mod axum;
 pub mod bingo_args;
 pub mod bingo_client;
 pub mod bingo_game;
 pub mod bingo_server;
+pub mod listener;
+pub mod litecord_args;
+pub mod litecord_client;
+pub mod litecord_server;
 pub mod tcp;
+pub mod tungstenite;
+pub mod websocket;

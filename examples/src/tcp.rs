@@ -1,42 +1,25 @@
-//! A driver: joins a byte-stream [`Session`] to a socket, on tokio. Copy it and change it.
+//! A driver: joins a byte-stream [`Session`] to a socket, on tokio. Copy it, with
+//! [`app`](crate::app), and change it.
 //!
 //! One task per connection, one `select!` in it, which reads, writes and waits at once: a peer that
 //! stops reading holds up neither timers nor events nor commands.
 
 use std::io::{self, ErrorKind};
-use std::time::{Duration, Instant};
 
 use bytes::Buf;
 use smallwire_core::{End, Session};
 use tokio::io::{AsyncRead, AsyncReadExt, AsyncWrite, AsyncWriteExt};
 use tokio::sync::mpsc;
 
-/// How long the end may take: to send what is left, and for the peer to close too.
-const CLOSING_TIME: Duration = Duration::from_secs(2);
+use crate::app::{App, CLOSING_TIME, drain, now, sleep_until};
 
 /// How many bytes of a peer are thrown away while it closes.
 const CLOSING_BYTES: usize = 1024 * 1024;
 
-/// What happens on a connection, handed to the application. It answers by calling the session's
-/// own methods; what these queue is sent when the call returns.
-pub trait App<S: Session> {
-    /// What other tasks tell this connection.
-    type Command;
-
-    /// The session reports something.
-    fn event(&mut self, session: &mut S, now: Instant, event: S::Event);
-
-    /// Another task wants something.
-    fn command(&mut self, session: &mut S, now: Instant, command: Self::Command);
-
-    /// Every sender of commands is gone. Comes once.
-    fn commands_closed(&mut self, _session: &mut S, _now: Instant) {}
-}
-
 /// Runs `session` on `stream` to its end, and closes the stream. Tells how the session ended.
 ///
 /// Dropping the future drops the connection; the session may then still hold events. Commands that
-/// nobody took when the session ends are dropped. Set `TCP_NODELAY`, or small messages wait.
+/// it hasn't taken when it ends are left to the caller. Set `TCP_NODELAY`, or small messages wait.
 ///
 /// # Errors
 /// The stream failed before the session was over, or before all was sent at a clean end that we
@@ -44,7 +27,7 @@ pub trait App<S: Session> {
 pub async fn drive<S, A, T>(
     session: &mut S,
     stream: T,
-    mut commands: mpsc::Receiver<A::Command>,
+    commands: &mut mpsc::Receiver<A::Command>,
     app: &mut A,
 ) -> io::Result<End<S::Error>>
 where
@@ -101,27 +84,6 @@ where
     }
 }
 
-/// Hands out events, and fetches what is to be sent unless some is still being sent: so the session
-/// sees how much waits, and can slow the peer down or refuse to take more.
-fn drain<S, A>(session: &mut S, app: &mut A, unsent: &mut Option<S::Transmit>)
-where
-    S: Session,
-    A: App<S>,
-{
-    loop {
-        while let Some(event) = session.poll_event() {
-            app.event(session, now(), event);
-        }
-        if unsent.is_some() {
-            break;
-        }
-        *unsent = session.poll_transmit();
-        if unsent.is_none() {
-            break;
-        }
-    }
-}
-
 /// Sends `unsent`. May be dropped and called again: it goes on where it was.
 async fn send(
     writer: &mut (impl AsyncWrite + Unpin),
@@ -166,16 +128,4 @@ async fn close<S: Session<Transmit: Buf>>(
     };
     let _ = tokio::time::timeout(CLOSING_TIME, async { tokio::join!(send_rest, discard) }).await;
     sent
-}
-
-/// tokio's clock, which tests can wind.
-fn now() -> Instant {
-    tokio::time::Instant::now().into_std()
-}
-
-async fn sleep_until(due: Option<Instant>) {
-    match due {
-        Some(due) => tokio::time::sleep_until(due.into()).await,
-        None => std::future::pending().await,
-    }
 }

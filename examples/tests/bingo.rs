@@ -1,107 +1,16 @@
 //! The bingo programs as their users have them: processes, pipes and sockets.
 
-use std::io::{BufRead, BufReader, Read, Write};
+mod program;
+
+use std::io::{Read, Write};
 use std::net::{Shutdown, TcpStream};
-use std::process::{Child, ChildStdin, Command, ExitStatus, Stdio};
-use std::sync::mpsc::{Receiver, RecvTimeoutError, Sender, channel};
 use std::time::{Duration, Instant};
 
 use bingo_proto::{
     ClientMessage, CodecConfig, Decoder, Identification, MessageId, OpCode, ServerMessage,
 };
 
-/// Longer than anything here may take.
-const PATIENCE: Duration = Duration::from_secs(20);
-
-/// A program of the examples, killed when dropped.
-struct Program {
-    child: Child,
-    stdin: Option<ChildStdin>,
-    /// From both stdout and stderr.
-    lines: Receiver<String>,
-    /// Those that nobody has found yet.
-    lines_seen: Vec<String>,
-}
-
-impl Program {
-    fn start(name: &str, args: &[&str]) -> Self {
-        // Tests are in target/PROFILE/deps, and cargo puts the examples beside that.
-        let mut path = std::env::current_exe().unwrap();
-        path.pop();
-        path.pop();
-        path.extend(["examples", name]);
-        path.set_extension(std::env::consts::EXE_EXTENSION);
-        let mut child = Command::new(&path)
-            .args(args)
-            .env_remove("RUST_BACKTRACE")
-            .stdin(Stdio::piped())
-            .stdout(Stdio::piped())
-            .stderr(Stdio::piped())
-            .spawn()
-            .unwrap_or_else(|error| panic!("{}: {error}; cargo build --examples", path.display()));
-        let (sender, lines) = channel();
-        read_lines(child.stdout.take().unwrap(), sender.clone());
-        read_lines(child.stderr.take().unwrap(), sender);
-        Self { stdin: child.stdin.take(), child, lines, lines_seen: Vec::new() }
-    }
-
-    fn says(&mut self, line: &str) {
-        writeln!(self.stdin.as_ref().unwrap(), "{line}").unwrap();
-    }
-
-    /// Waits for a line that contains `text` and that wasn't found before.
-    fn shows(&mut self, text: &str) -> String {
-        let found = self.lines_seen.iter().position(|line| line.contains(text));
-        if let Some(at) = found {
-            return self.lines_seen.remove(at);
-        }
-        loop {
-            match self.lines.recv_timeout(PATIENCE) {
-                Ok(line) if line.contains(text) => return line,
-                Ok(line) => self.lines_seen.push(line),
-                Err(error) => panic!("no {text:?} ({error}) in {:#?}", self.lines_seen),
-            }
-        }
-    }
-
-    /// Waits for the end of the program; gives what it has shown beside the lines found before.
-    fn ends(&mut self) -> (ExitStatus, String) {
-        self.stdin = None;
-        loop {
-            match self.lines.recv_timeout(PATIENCE) {
-                Ok(line) => self.lines_seen.push(line),
-                Err(RecvTimeoutError::Disconnected) => break,
-                Err(RecvTimeoutError::Timeout) => {
-                    panic!("still there after {:#?}", self.lines_seen)
-                }
-            }
-        }
-        (self.child.wait().unwrap(), self.lines_seen.join("\n"))
-    }
-
-    #[cfg(unix)]
-    fn interrupt(&self) {
-        let pid = self.child.id().to_string();
-        assert!(Command::new("kill").args(["-INT", &pid]).status().unwrap().success());
-    }
-}
-
-impl Drop for Program {
-    fn drop(&mut self) {
-        let _ = self.child.kill();
-        let _ = self.child.wait();
-    }
-}
-
-fn read_lines(from: impl Read + Send + 'static, to: Sender<String>) {
-    std::thread::spawn(move || {
-        for line in BufReader::new(from).lines().map_while(Result::ok) {
-            if to.send(line).is_err() {
-                return;
-            }
-        }
-    });
-}
+use crate::program::{PATIENCE, Program};
 
 fn server(args: &[&str]) -> (Program, String) {
     let mut server = Program::start("bingo-server", args);
@@ -258,7 +167,7 @@ fn ctrl_c_ends_the_server_and_tells_the_clients() {
     let mut ben = client(&address, &["--login", "ben"]);
     ben.shows("ben joined");
     let began = Instant::now();
-    server.interrupt();
+    server.signal("INT");
     for player in [&mut ada, &mut ben] {
         player.shows("the connection is closed");
         assert!(player.ends().0.success());
@@ -278,7 +187,7 @@ fn ctrl_c_ends_a_client() {
     ben.shows("ben joined");
     let mut ada = client(&address, &[]);
     ada.shows("ada joined");
-    ada.interrupt();
+    ada.signal("INT");
     ben.shows("ada left");
     assert!(ada.ends().0.success());
 }
@@ -484,7 +393,7 @@ fn the_tour_goes_through() {
     let mut tour = Program::start("tour", &[]);
     let (status, shown) = tour.ends();
     assert!(status.success(), "{shown}");
-    assert!(shown.ends_with("all 14 steps happened"), "{shown}");
+    assert!(shown.ends_with("all 25 steps happened"), "{shown}");
     for line in shown.lines() {
         assert!(line.chars().count() <= 100, "{line}");
     }

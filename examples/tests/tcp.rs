@@ -12,7 +12,8 @@ use bingo_proto::{
     SessionError,
 };
 use bytes::Bytes;
-use smallwire_examples::tcp::{App, drive};
+use smallwire_examples::app::App;
+use smallwire_examples::tcp::drive;
 use tokio::io::{AsyncReadExt, AsyncWriteExt, DuplexStream, duplex};
 use tokio::net::{TcpListener, TcpStream};
 use tokio::sync::mpsc;
@@ -101,7 +102,7 @@ async fn a_peer_that_stops_reading_stops_nothing_else() {
     let config = Config::default().ping_interval(Some(Duration::from_secs(1)));
     let mut session = Server::new(Arc::new(config), tokio::time::Instant::now().into_std());
     let (stream, mut peer) = duplex(64);
-    let (sender, commands) = mpsc::channel(1);
+    let (sender, mut commands) = mpsc::channel(1);
     let mut host = Host::default();
     let play = async {
         log_in(&mut peer).await;
@@ -114,7 +115,12 @@ async fn a_peer_that_stops_reading_stops_nothing_else() {
         }
     };
     let began = tokio::time::Instant::now();
-    let (end, ()) = both(drive(&mut session, stream, commands, &mut host), play).await;
+    let driven = async {
+        let end = drive(&mut session, stream, &mut commands, &mut host).await;
+        drop(commands);
+        end
+    };
+    let (end, ()) = both(driven, play).await;
     assert_eq!(end.unwrap(), End::Error(SessionError::PingTimeout));
     assert!(host.events.len() > 50, "{} events", host.events.len());
     assert_eq!(host.refused, Some(SendError::QueueFull));
@@ -126,7 +132,7 @@ async fn a_peer_that_stops_reading_stops_nothing_else() {
 async fn a_clean_end_sends_all_that_is_queued() {
     let mut session = Server::new(Arc::default(), tokio::time::Instant::now().into_std());
     let (stream, mut peer) = duplex(64);
-    let (sender, commands) = mpsc::channel(100);
+    let (sender, mut commands) = mpsc::channel(100);
     let mut host = Host::default();
     let play = async {
         log_in(&mut peer).await;
@@ -138,7 +144,7 @@ async fn a_clean_end_sends_all_that_is_queued() {
         peer.read_to_end(&mut heard).await.unwrap();
         heard
     };
-    let (end, heard) = both(drive(&mut session, stream, commands, &mut host), play).await;
+    let (end, heard) = both(drive(&mut session, stream, &mut commands, &mut host), play).await;
     assert_eq!(end.unwrap(), End::Clean);
     assert_eq!(opcodes(&heard), [OpCode::Event; 20]);
 }
@@ -147,7 +153,7 @@ async fn a_clean_end_sends_all_that_is_queued() {
 async fn closing_doesnt_wait_for_a_peer_that_never_reads() {
     let mut session = Server::new(Arc::default(), tokio::time::Instant::now().into_std());
     let (stream, mut peer) = duplex(64);
-    let (sender, commands) = mpsc::channel(100);
+    let (sender, mut commands) = mpsc::channel(100);
     let mut host = Host::default();
     let began = tokio::time::Instant::now();
     let play = async {
@@ -156,7 +162,7 @@ async fn closing_doesnt_wait_for_a_peer_that_never_reads() {
         sender.send(Command::Close).await.ok().unwrap();
         peer
     };
-    let (end, _peer) = both(drive(&mut session, stream, commands, &mut host), play).await;
+    let (end, _peer) = both(drive(&mut session, stream, &mut commands, &mut host), play).await;
     assert_eq!(end.unwrap_err().kind(), ErrorKind::TimedOut);
     assert!(began.elapsed() < Duration::from_secs(3), "{:?}", began.elapsed());
 }
@@ -165,7 +171,7 @@ async fn closing_doesnt_wait_for_a_peer_that_never_reads() {
 async fn the_end_of_commands_is_told_once() {
     let mut session = Server::new(Arc::default(), tokio::time::Instant::now().into_std());
     let (stream, mut peer) = duplex(64);
-    let (sender, commands) = mpsc::channel(1);
+    let (sender, mut commands) = mpsc::channel(1);
     let mut host = Host::default();
     drop(sender);
     let play = async {
@@ -175,7 +181,7 @@ async fn the_end_of_commands_is_told_once() {
         peer.shutdown().await.unwrap();
         peer.read_to_end(&mut Vec::new()).await.unwrap();
     };
-    let (end, ()) = both(drive(&mut session, stream, commands, &mut host), play).await;
+    let (end, ()) = both(drive(&mut session, stream, &mut commands, &mut host), play).await;
     assert_eq!(end.unwrap(), End::Clean);
     assert_eq!(host.events, [&b"on"[..], b"and on"]);
     assert_eq!(host.commands_closed, 1);
@@ -231,7 +237,7 @@ async fn nothing_to_do_is_waited_for() {
     for (wants_input, at_eof) in [(true, false), (true, true), (false, false), (false, true)] {
         let mut session = Idle { wants_input, polls: Cell::new(0) };
         let (stream, mut peer) = duplex(64);
-        let (sender, commands) = mpsc::channel(1);
+        let (sender, mut commands) = mpsc::channel(1);
         // Neither input, its end, nor the end of commands may make the driver go round and round.
         peer.write_all(b"unread").await.unwrap();
         if at_eof {
@@ -239,7 +245,7 @@ async fn nothing_to_do_is_waited_for() {
             drop(sender);
         }
         let long = Duration::from_secs(5000);
-        let end = timeout(long, drive(&mut session, stream, commands, &mut Nothing)).await;
+        let end = timeout(long, drive(&mut session, stream, &mut commands, &mut Nothing)).await;
         assert!(end.is_err());
     }
 }
@@ -253,7 +259,7 @@ async fn sockets() -> (TcpStream, TcpStream) {
 #[tokio::test]
 async fn a_protocol_error_reaches_a_peer_that_is_still_sending() {
     let (stream, mut peer) = sockets().await;
-    let (_sender, commands) = mpsc::channel(1);
+    let (_sender, mut commands) = mpsc::channel(1);
     let mut session = Server::new(Arc::default(), Instant::now());
     let mut host = Host::default();
     let play = async {
@@ -268,7 +274,7 @@ async fn a_protocol_error_reaches_a_peer_that_is_still_sending() {
         peer.read_to_end(&mut heard).await.expect("closed, not reset");
         heard
     };
-    let (end, heard) = both(drive(&mut session, stream, commands, &mut host), play).await;
+    let (end, heard) = both(drive(&mut session, stream, &mut commands, &mut host), play).await;
     assert!(matches!(end.unwrap(), End::Error(SessionError::Violation(_))));
     assert_eq!(opcodes(&heard), [OpCode::ProtocolError]);
 }
@@ -298,7 +304,7 @@ impl App<Client> for Asker {
 #[tokio::test]
 async fn a_reset_gives_every_request_its_outcome() {
     let (mut peer, stream) = sockets().await;
-    let (_sender, commands) = mpsc::channel(1);
+    let (_sender, mut commands) = mpsc::channel(1);
     let who = Identification::new("ada", "Ada");
     let mut session = Client::new(Arc::default(), &who, Instant::now()).unwrap();
     let mut asker = Asker::default();
@@ -316,7 +322,7 @@ async fn a_reset_gives_every_request_its_outcome() {
         // Closed with a byte unread, a socket is reset.
         drop(peer);
     };
-    let (end, ()) = both(drive(&mut session, stream, commands, &mut asker), play).await;
+    let (end, ()) = both(drive(&mut session, stream, &mut commands, &mut asker), play).await;
     assert_eq!(end.unwrap_err().kind(), ErrorKind::ConnectionReset);
     assert_eq!(asker.outcomes, [Outcome::Closed]);
 }

@@ -7,7 +7,7 @@ use std::time::Instant;
 use anstream::AutoStream;
 use anstyle::{AnsiColor, Style};
 
-use crate::wire::{Direction, Seen};
+use crate::tee::{Direction, Seen};
 
 const HEADING: Style = Style::new().bold();
 const FAINT: Style = Style::new().dimmed();

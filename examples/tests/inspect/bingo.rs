@@ -1,9 +1,10 @@
-//! Runs `inspect` as a user does: bytes in, lines out, and back.
+//! Bingo: frames in a byte stream. What isn't particular to it is tested here, too.
 
 use std::fmt::Write as _;
 use std::io::{BufRead, BufReader, Read, Write};
-use std::path::PathBuf;
-use std::process::{Command, Output, Stdio};
+use std::process::Stdio;
+
+use crate::{inspect, run, run_command};
 
 /// Every type that a client sends.
 const CLIENT: &[(&[u8], &str)] = &[
@@ -73,37 +74,6 @@ const SERVER_PREFIX: &[(&[u8], &str)] = &[
         r#""type":"error_reply","message_id":32769,"in_reply_to":2,"text":"""#,
     ),
 ];
-
-fn inspect(args: &str) -> Command {
-    // Cargo builds examples before it runs tests, and puts them beside the tests' directory.
-    let test = std::env::current_exe().unwrap();
-    let profile = test.parent().unwrap().parent().unwrap();
-    let name = format!("inspect{}", std::env::consts::EXE_SUFFIX);
-    let program: PathBuf = [profile, "examples".as_ref(), name.as_ref()].iter().collect();
-    assert!(program.exists(), "no {}: cargo build --examples", program.display());
-    let mut command = Command::new(program);
-    command.args(args.split_whitespace()).env_remove("CLICOLOR_FORCE");
-    command.stdin(Stdio::piped()).stdout(Stdio::piped()).stderr(Stdio::piped());
-    command
-}
-
-fn run_command(mut command: Command, input: &[u8]) -> Output {
-    let mut child = command.spawn().unwrap();
-    let mut stdin = child.stdin.take().unwrap();
-    let input = input.to_vec();
-    // It may stop reading early.
-    let writer = std::thread::spawn(move || stdin.write_all(&input).is_ok());
-    let output = child.wait_with_output().unwrap();
-    writer.join().unwrap();
-    output
-}
-
-/// Exit status, stdout, stderr.
-fn run(args: &str, input: impl AsRef<[u8]>) -> (i32, Vec<u8>, String) {
-    let output = run_command(inspect(args), input.as_ref());
-    let stderr = String::from_utf8(output.stderr).unwrap();
-    (output.status.code().unwrap(), output.stdout, stderr)
-}
 
 /// Decodes without anything on stderr; exit status and lines.
 fn decode(args: &str, input: impl AsRef<[u8]>) -> (i32, String) {
@@ -465,6 +435,9 @@ fn exit_statuses() {
         "decode bingo --from nobody",
         "decode bingo --from client --dialect scratch",
         "decode bingo --from client --byte-order middle",
+        "decode bingo --from client --directions both",
+        "decode litecord --from client --dialect header-id",
+        "decode litecord --from client --directions one",
         "decode bingo --from client --json --human",
         "decode bingo --from client --max-payload 65536",
         "encode bingo --from client --human",
@@ -596,7 +569,7 @@ fn memory_does_not_grow_with_the_input() {
 
 #[test]
 fn the_vectors_read_and_write_as_they_say() {
-    let file = include_str!("../../crates/bingo-proto/tests/vectors/bingo.json");
+    let file = include_str!("../../../crates/bingo-proto/tests/vectors/bingo.json");
     let file: serde_json::Value = serde_json::from_str(file).unwrap();
     for vector in file["vectors"].as_array().unwrap() {
         let name = vector["name"].as_str().unwrap();

@@ -1,0 +1,93 @@
+//! The server of a bridge between two components. Clients: the example `litecord-client`.
+
+use std::io::{self, Write};
+use std::net::SocketAddr;
+use std::sync::Arc;
+use std::time::Duration;
+
+use anyhow::Context;
+use clap::Parser;
+use smallwire_examples::args::{printable, seconds};
+use smallwire_examples::litecord_args::WireArgs;
+use smallwire_examples::litecord_server::{Driver, Options, serve};
+use tokio::net::TcpListener;
+
+/// A litecord server: keeps who subscribes to which guild, and tells every client of changes. Ctrl-C
+/// or SIGTERM ends it.
+///
+/// It answers the requests GUILD_SUBSCRIBERS [GUILD], ECHO [...], CLOSE [CODE, REASON] and
+/// ASK [WHAT, ...], which it asks back, and never answers SILENCE. It takes the dispatches
+/// SUBSCRIBE and UNSUBSCRIBE [GUILD, USER].
+#[derive(Debug, Parser)]
+struct Args {
+    /// Where to listen; the first line on stdout tells the port that 0 became
+    #[arg(long, default_value = "127.0.0.1:0", value_name = "ADDRESS")]
+    listen: SocketAddr,
+    /// What clients have to say [default: the application decides, which knows "helloworld"]
+    #[arg(long)]
+    password: Option<String>,
+    /// Seconds from one heartbeat of a client to the next
+    #[arg(long, default_value = "10", value_parser = seconds, value_name = "SECONDS")]
+    heartbeat_interval: Duration,
+    /// Seconds that a heartbeat may be late
+    #[arg(long, default_value = "1", value_parser = seconds, value_name = "SECONDS")]
+    heartbeat_grace: Duration,
+    /// Seconds that each part of the handshake may take
+    #[arg(long, default_value = "10", value_parser = seconds, value_name = "SECONDS")]
+    handshake_timeout: Duration,
+    /// Whose WebSockets
+    #[arg(long, value_enum, default_value = "tungstenite")]
+    driver: Driver,
+    #[command(flatten)]
+    wire: WireArgs,
+}
+
+#[tokio::main]
+async fn main() -> anyhow::Result<()> {
+    let args = Args::parse();
+    let mut config = args
+        .wire
+        .config()
+        .heartbeat_interval(args.heartbeat_interval)
+        .heartbeat_grace(args.heartbeat_grace)
+        .handshake_timeout(args.handshake_timeout);
+    if let Some(password) = args.password {
+        config = config.password(password);
+    }
+    let options = Options { config: Arc::new(config), driver: args.driver };
+    let listener = TcpListener::bind(args.listen)
+        .await
+        .with_context(|| format!("can't listen on {}", args.listen))?;
+    // Heeded from now on, before anyone can know that the server is there.
+    let interrupt = interrupted()?;
+    writeln!(io::stdout(), "listening on {}", listener.local_addr()?)?;
+    let log = Arc::new(|line: &str| {
+        // Nobody reads it? Go on.
+        let _ = writeln!(io::stderr(), "{}", printable(line));
+    });
+    serve(listener, options, log, interrupt).await;
+    Ok(())
+}
+
+/// Ctrl-C or SIGTERM.
+#[cfg(unix)]
+fn interrupted() -> io::Result<impl Future<Output = ()>> {
+    use tokio::signal::unix::{SignalKind, signal};
+    let mut interrupt = signal(SignalKind::interrupt())?;
+    let mut terminate = signal(SignalKind::terminate())?;
+    Ok(async move {
+        tokio::select! {
+            _ = interrupt.recv() => {}
+            _ = terminate.recv() => {}
+        }
+    })
+}
+
+/// Ctrl-C.
+#[cfg(windows)]
+fn interrupted() -> io::Result<impl Future<Output = ()>> {
+    let mut interrupt = tokio::signal::windows::ctrl_c()?;
+    Ok(async move {
+        interrupt.recv().await;
+    })
+}

@@ -1,0 +1,81 @@
+#!/usr/bin/env node
+// A litecord server. Shows on stdout what passes, does what stdin says (see ../README.md).
+
+import { createHash, timingSafeEqual } from "node:crypto";
+
+import { WebSocketServer } from "ws";
+
+import {
+  Close,
+  Op,
+  Peer,
+  Violation,
+  commands,
+  options as parse,
+  required,
+} from "./litecord.mjs";
+
+const GRACE = 1000;
+
+/** Without telling by the time it takes where they differ. */
+function same(a, b) {
+  const hash = (text) => createHash("sha256").update(text).digest();
+  return timingSafeEqual(hash(a), hash(b));
+}
+
+class Server extends Peer {
+  opened() {
+    this.interval = Math.round(this.options["heartbeat-interval"] * 1000);
+    this.send({ op: Op.HELLO, hb_interval: this.interval });
+    this.watch();
+  }
+
+  handle(message) {
+    switch (message.op) {
+      case Op.HELLO_ACK: {
+        if (this.authenticated) throw new Violation(Close.POLICY_VIOLATION, "a second HELLO_ACK");
+        if (!same(String(required(message, "password")), this.options.password)) {
+          throw new Violation(Close.AUTHENTICATION_FAILED, "wrong password");
+        }
+        this.authenticated = true;
+        return;
+      }
+      case Op.HELLO:
+      case Op.HEARTBEAT_ACK:
+        throw new Violation(Close.POLICY_VIOLATION, "from the wrong side");
+    }
+    if (message.op <= Op.DISPATCH && !this.authenticated) {
+      throw new Violation(Close.NOT_AUTHENTICATED, "no password yet");
+    }
+    if (message.op === Op.HEARTBEAT) {
+      this.watch();
+      this.send({ op: Op.HEARTBEAT_ACK });
+    } else {
+      super.handle(message);
+    }
+  }
+
+  /** Waits from now on for a heartbeat. */
+  watch() {
+    clearTimeout(this.timer);
+    this.timer = this.later(this.interval + GRACE, () => {
+      this.ws.close(Close.HEARTBEAT_TIMEOUT, "no heartbeat");
+    });
+  }
+}
+
+const options = parse({ listen: "127.0.0.1:0", "heartbeat-interval": "10" });
+const clients = [];
+
+const [, host, port] = /^(.*):(\d+)$/.exec(options.listen);
+const server = new WebSocketServer({ host, port: Number(port) }, () => {
+  const { address, port } = server.address();
+  console.log(`listening on ${address}:${port}`);
+});
+server.on("connection", (ws) => {
+  clients.push(new Server(ws, clients.length + 1, options));
+  clients.at(-1).start();
+});
+
+for await (const [verb, rest] of commands()) clients.at(-1)?.command(verb, rest);
+process.exit();

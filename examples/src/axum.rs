@@ -1,0 +1,125 @@
+//! The driver of [`websocket`] for axum. In a handler of your own:
+//!
+//! ```
+//! # use axum::extract::ws::{WebSocketUpgrade, WebSocket};
+//! # use axum::response::Response;
+//! # const MAX_MESSAGE: usize = 1 << 20;
+//! # async fn connection(_: WebSocket) {}
+//! async fn handler(upgrade: WebSocketUpgrade) -> Response {
+//!     let upgrade = smallwire_examples::axum::configure(upgrade, MAX_MESSAGE);
+//!     // A session, commands and an application; then `drive(&mut session, socket, …).await`.
+//!     upgrade.on_upgrade(connection)
+//! }
+//! ```
+
+use std::future::ready;
+use std::io;
+
+use anyhow::Context;
+use axum::extract::ws::{self, WebSocketUpgrade};
+use axum::routing::any;
+use axum::{Error, Router};
+use futures_util::{SinkExt, StreamExt};
+use hyper_util::rt::{TokioExecutor, TokioIo};
+use hyper_util::server::conn::auto;
+use hyper_util::service::TowerToHyperService;
+use smallwire_core::{CloseFrame, End, Message, Session};
+use tokio::net::TcpStream;
+use tokio::sync::mpsc;
+use tokio::time::timeout;
+use tokio_tungstenite::tungstenite;
+
+use crate::app::App;
+use crate::tungstenite::failure as failure_of_tungstenite;
+use crate::websocket::{self, Failure, HANDSHAKE_TIME, WRITE_BUFFER, WebSocket, wire_limit};
+
+/// Sets what a socket is to be made with, if a session takes texts of up to `max_message` bytes.
+pub fn configure(upgrade: WebSocketUpgrade, max_message: usize) -> WebSocketUpgrade {
+    let limit = wire_limit(max_message);
+    upgrade
+        .max_message_size(limit)
+        .max_frame_size(limit)
+        // 128 KiB each, unless told.
+        .read_buffer_size(WRITE_BUFFER)
+        .write_buffer_size(WRITE_BUFFER)
+}
+
+/// One connection's HTTP, up to the WebSocket, within [`HANDSHAKE_TIME`]: `axum::serve` would wait
+/// for ever.
+///
+/// # Errors
+/// The peer doesn't want a WebSocket, or is too slow.
+pub async fn accept(stream: TcpStream, max_message: usize) -> anyhow::Result<ws::WebSocket> {
+    let (sender, mut socket) = mpsc::channel(1);
+    let handler = move |upgrade: WebSocketUpgrade| {
+        ready(configure(upgrade, max_message).on_upgrade(async move |socket| {
+            let _ = sender.send(socket).await;
+        }))
+    };
+    let service = TowerToHyperService::new(Router::new().fallback(any(handler)));
+    let http = auto::Builder::new(TokioExecutor::new()).http1_only();
+    let handshake = async {
+        let served = http.serve_connection_with_upgrades(TokioIo::new(stream), service).await;
+        served.map_err(anyhow::Error::from_boxed)?;
+        socket.recv().await.context("no WebSocket is wanted")
+    };
+    timeout(HANDSHAKE_TIME, handshake).await.context("the WebSocket handshake took too long")?
+}
+
+/// Runs `session` on `socket`, as [`websocket::drive`] does. The socket comes of an upgrade with
+/// [`configure`].
+///
+/// # Errors
+/// As [`websocket::drive`].
+pub async fn drive<S, A>(
+    session: &mut S,
+    socket: ws::WebSocket,
+    commands: &mut mpsc::Receiver<A::Command>,
+    app: &mut A,
+) -> io::Result<End<S::Error>>
+where
+    S: Session<Input = Message, Transmit = Message, Error: Clone>,
+    A: App<S>,
+{
+    websocket::drive(session, adapt(socket), commands, app).await
+}
+
+fn adapt(socket: ws::WebSocket) -> impl WebSocket {
+    socket
+        .with(|message| ready(outward(message)))
+        .sink_map_err(failure)
+        .filter_map(|read| ready(inward(read)))
+}
+
+fn outward(message: Message) -> Result<ws::Message, Error> {
+    Ok(match message {
+        Message::Text(text) => {
+            ws::Message::Text(ws::Utf8Bytes::try_from(text).map_err(Error::new)?)
+        }
+        Message::Binary(bytes) => ws::Message::Binary(bytes),
+        Message::Close(frame) => ws::Message::Close(
+            frame.map(|frame| ws::CloseFrame { code: frame.code(), reason: frame.reason().into() }),
+        ),
+    })
+}
+
+/// `None` for what is axum's own business.
+fn inward(read: Result<ws::Message, Error>) -> Option<Result<Message, Failure>> {
+    Some(match read {
+        Ok(ws::Message::Text(text)) => Ok(Message::Text(text.into())),
+        Ok(ws::Message::Binary(bytes)) => Ok(Message::Binary(bytes)),
+        Ok(ws::Message::Close(frame)) => Ok(Message::Close(
+            frame.map(|frame| CloseFrame::new(frame.code, frame.reason.as_str().to_owned())),
+        )),
+        Ok(ws::Message::Ping(_) | ws::Message::Pong(_)) => return None,
+        Err(error) => Err(failure(error)),
+    })
+}
+
+/// axum has tungstenite's errors in a box.
+fn failure(error: Error) -> Failure {
+    match error.into_inner().downcast::<tungstenite::Error>() {
+        Ok(error) => failure_of_tungstenite(*error),
+        Err(error) => Failure::Lost(io::Error::other(error)),
+    }
+}

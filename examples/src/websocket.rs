@@ -1,0 +1,241 @@
+//! A driver: joins a [`Session`] over WebSocket to the socket of any library, on tokio. Copy it, with
+//! [`app`](crate::app), and change it. How a library's messages and errors become ours is in [`tungstenite`](crate::tungstenite)
+//! and [`axum`](crate::axum).
+//!
+//! One task per connection, one `select!` in it, which reads, writes and waits at once: a peer that
+//! stops reading holds up neither timers nor events nor commands.
+
+use std::io::{self, ErrorKind};
+use std::time::Duration;
+
+use futures_util::{Sink, SinkExt, Stream, StreamExt};
+use smallwire_core::{CloseFrame, End, Message, Session};
+use tokio::sync::mpsc;
+
+use crate::app::{App, CLOSING_TIME, drain, now, sleep_until};
+
+/// How long the WebSocket may take to stand; only then is there a session that has its own timeouts.
+pub const HANDSHAKE_TIME: Duration = Duration::from_secs(10);
+
+/// How many bytes a library keeps before it writes. Beyond them the session sees what waits.
+pub(crate) const WRITE_BUFFER: usize = 16 * 1024;
+
+/// How many bytes of a peer are thrown away while it closes.
+const CLOSING_BYTES: usize = 1024 * 1024;
+
+/// The peer broke the rules of WebSocket itself.
+const PROTOCOL_ERROR: u16 = 1002;
+
+/// What a library's socket has to be turned into.
+pub trait WebSocket:
+    Stream<Item = Result<Message, Failure>> + Sink<Message, Error = Failure> + Unpin
+{
+}
+
+impl<T> WebSocket for T where
+    T: Stream<Item = Result<Message, Failure>> + Sink<Message, Error = Failure> + Unpin
+{
+}
+
+/// Why a library doesn't go on.
+#[derive(Debug)]
+pub enum Failure {
+    /// It doesn't take what the peer has sent. Neither will the session, if it is given this, and it
+    /// knows what to tell the peer and the application.
+    Refused(Message),
+    /// The peer is gone, without a close frame.
+    Eof,
+    /// The peer broke the rules of WebSocket, for which no session has a word.
+    Violation(io::Error),
+    /// Nothing can be read or written any more.
+    Lost(io::Error),
+}
+
+impl Failure {
+    /// A message that is longer than `limit`, which is more than the session takes.
+    pub(crate) fn too_long(limit: usize) -> Self {
+        Self::Refused(Message::text(vec![b' '; limit.saturating_add(1)]))
+    }
+
+    /// A text that isn't UTF-8.
+    pub(crate) fn not_utf8() -> Self {
+        Self::Refused(Message::text(&b"\xFF"[..]))
+    }
+}
+
+impl From<Failure> for io::Error {
+    fn from(failure: Failure) -> Self {
+        match failure {
+            Failure::Refused(_) => ErrorKind::InvalidData.into(),
+            Failure::Eof => ErrorKind::UnexpectedEof.into(),
+            Failure::Violation(error) | Failure::Lost(error) => error,
+        }
+    }
+}
+
+/// The longest message that a library is to take, if the longest text is `max_message` bytes: a
+/// little more, as a text that can't be compressed is longer when it is.
+pub(crate) fn wire_limit(max_message: usize) -> usize {
+    max_message.saturating_add(max_message / 1000).saturating_add(64)
+}
+
+/// Whether a close frame may carry this code; libraries refuse one that carries another.
+pub fn is_close_code(code: u16) -> bool {
+    matches!(code, 1000..=1003 | 1007..=1014 | 3000..=4999)
+}
+
+/// What can be read.
+#[derive(Clone, Copy, PartialEq, Eq)]
+enum Reading {
+    On,
+    /// There is more, which the library doesn't read.
+    Stuck,
+    /// The peer has closed.
+    Over,
+}
+
+/// Runs `session` on `socket` to its end, and closes the socket. Tells how the session ended.
+///
+/// Dropping the future drops the connection; the session may then still hold events. Commands that
+/// it hasn't taken when it ends are left to the caller.
+///
+/// # Errors
+/// The socket failed before the session was over, or before all was sent at a clean end that we
+/// brought about. In either case the session has ended, and `app` has all of its events.
+pub async fn drive<S, A>(
+    session: &mut S,
+    socket: impl WebSocket,
+    commands: &mut mpsc::Receiver<A::Command>,
+    app: &mut A,
+) -> io::Result<End<S::Error>>
+where
+    S: Session<Input = Message, Transmit = Message, Error: Clone>,
+    A: App<S>,
+{
+    let (mut writer, mut reader) = socket.split();
+    let mut unsent = None; // What the session gave us to send, and the library hasn't taken.
+    let mut unflushed = false; // The library has something that the socket hasn't taken.
+    let mut broken = None; // Nothing can be sent, but the peer's last words may be on their way.
+    let mut lost = None; // The session knows only that there was no close frame.
+    let mut reading = Reading::On;
+    let mut has_commands = true;
+    let end = loop {
+        drain(session, app, &mut unsent);
+        if let Some(end) = session.ended() {
+            break end.clone();
+        }
+        let due = session.poll_timeout();
+        let is_writing = (unsent.is_some() || unflushed) && broken.is_none();
+        tokio::select! {
+            read = reader.next(), if reading == Reading::On && session.wants_input() => match read {
+                Some(Ok(message)) => {
+                    if let Message::Close(_) = message {
+                        reading = Reading::Over;
+                        unsent = None;
+                    }
+                    session.handle_input(now(), &message);
+                }
+                Some(Err(Failure::Refused(message))) => {
+                    reading = Reading::Stuck;
+                    session.handle_input(now(), &message);
+                }
+                Some(Err(Failure::Violation(error))) => {
+                    reading = Reading::Stuck;
+                    let frame = CloseFrame::new(PROTOCOL_ERROR, error.to_string());
+                    unsent = Some(Message::Close(Some(frame)));
+                    lost = Some(error);
+                    session.handle_eof(now());
+                }
+                Some(Err(Failure::Lost(error))) => {
+                    // Requests still open get their outcome.
+                    session.handle_eof(now());
+                    drain(session, app, &mut unsent);
+                    return Err(error);
+                }
+                None | Some(Err(Failure::Eof)) => {
+                    reading = Reading::Over;
+                    session.handle_eof(now());
+                }
+            },
+            written = write(&mut writer, &mut unsent, &mut unflushed), if is_writing => {
+                broken = written.err();
+            }
+            command = commands.recv(), if has_commands => if let Some(command) = command {
+                app.command(session, now(), command);
+            } else {
+                has_commands = false;
+                app.commands_closed(session, now());
+            },
+            () = sleep_until(due) => session.handle_timeout(now()),
+        }
+    };
+    let sent = match broken {
+        Some(error) => Err(error.into()),
+        None => close(session, reader, writer, unsent, unflushed, reading).await,
+    };
+    match (lost, &end) {
+        (Some(error), _) => Err(error),
+        // What a peer that has closed doesn't take any more is nobody's loss.
+        (None, End::Clean) if reading != Reading::Over => sent.map(|()| end),
+        _ => Ok(end),
+    }
+}
+
+/// Hands `unsent` to the library, and when there is none, makes it send what it has. May be dropped
+/// and called again.
+async fn write<W: Sink<Message> + Unpin>(
+    writer: &mut W,
+    unsent: &mut Option<Message>,
+    unflushed: &mut bool,
+) -> Result<(), W::Error> {
+    if unsent.is_some() {
+        std::future::poll_fn(|cx| writer.poll_ready_unpin(cx)).await?;
+    }
+    if let Some(message) = unsent.take() {
+        *unflushed = true;
+        return writer.start_send_unpin(message);
+    }
+    writer.flush().await?;
+    *unflushed = false;
+    Ok(())
+}
+
+/// Sends what is left, a close frame at the end of it, and waits for the peer to close too. What it
+/// still sends is read, so that the socket isn't reset, which may overtake our last words; if the
+/// library doesn't read on, the peer has a moment all the same.
+async fn close<S: Session<Transmit = Message>>(
+    session: &mut S,
+    mut reader: impl Stream<Item = Result<Message, Failure>> + Unpin,
+    mut writer: impl Sink<Message, Error = Failure> + Unpin,
+    mut unsent: Option<Message>,
+    mut unflushed: bool,
+    reading: Reading,
+) -> io::Result<()> {
+    let mut sent = Err(ErrorKind::TimedOut.into());
+    let send_rest = async {
+        sent = async {
+            while unsent.is_some() || unflushed {
+                write(&mut writer, &mut unsent, &mut unflushed).await?;
+                if unsent.is_none() {
+                    unsent = session.poll_transmit();
+                }
+            }
+            Ok(())
+        }
+        .await;
+    };
+    let discard = async {
+        let mut left = CLOSING_BYTES;
+        while reading != Reading::Stuck && left > 0 {
+            match reader.next().await {
+                Some(Ok(message)) => left = left.saturating_sub(message.len()),
+                Some(Err(Failure::Refused(_) | Failure::Violation(_))) => break,
+                Some(Err(Failure::Eof | Failure::Lost(_))) | None => return,
+            }
+        }
+        std::future::pending::<()>().await;
+    };
+    let closing = async { tokio::join!(send_rest, discard) };
+    let _ = tokio::time::timeout(CLOSING_TIME, closing).await;
+    sent
+}
