@@ -7,7 +7,7 @@ use core::alloc::{GlobalAlloc, Layout};
 use core::cell::UnsafeCell;
 use core::panic::PanicInfo;
 
-use smallwire::bingo::{ClientMessage, CodecConfig, Decoder, Identification, MessageId};
+use smallwire::{bingo, litecord};
 
 /// Hands out memory once and never takes it back.
 struct Bump(UnsafeCell<(usize, [u8; 65_536])>);
@@ -39,9 +39,22 @@ fn panic(_: &PanicInfo<'_>) -> ! {
     loop {}
 }
 
+/// How long a litecord message is, decoded and encoded again.
+#[unsafe(no_mangle)]
+pub extern "C" fn litecord_len() -> usize {
+    let config = litecord::CodecConfig::default();
+    let mut wire = alloc::vec::Vec::new();
+    let text = r#"{"n":null,"a":[1.0],"op":4,"w":"\u0041SK"}"#;
+    if let Ok(message) = litecord::ClientMessage::from_json(text, &config) {
+        let _ = message.encode(&config, &mut wire);
+    }
+    wire.len()
+}
+
 /// The number of frames that a bingo client's first words decode to.
 #[unsafe(no_mangle)]
 pub extern "C" fn bingo_frames() -> usize {
+    use bingo::{ClientMessage, CodecConfig, Decoder, Identification, MessageId};
     let config = CodecConfig::default();
     let mut wire = alloc::vec::Vec::new();
     let who = ClientMessage::Identification(Identification::new("9f2c", "Ada"));

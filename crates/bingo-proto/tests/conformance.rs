@@ -9,7 +9,8 @@ use bingo_proto::{
 use proptest::prelude::*;
 use testkit::bingo::{BingoClient, BingoServer};
 use testkit::conformance::{
-    Subject, memory_is_bounded, script, session_ignores_chunking, session_survives, work_is_linear,
+    Subject, discard, memory_is_bounded, script, session_ignores_chunking, session_survives,
+    work_is_linear,
 };
 use testkit::{Numbers, epoch};
 
@@ -112,8 +113,8 @@ proptest! {
     ) {
         let config = configs()[pick].clone();
         let mut numbers = Numbers::new(seed);
-        let to_server = script(&fuzz, &client_stream(&config, &mut numbers, 60));
-        let to_client = script(&fuzz, &server_stream(&config, &mut numbers, 60));
+        let to_server = script::<[u8]>(&fuzz, &client_stream(&config, &mut numbers, 60));
+        let to_client = script::<[u8]>(&fuzz, &server_stream(&config, &mut numbers, 60));
         for ready in [false, true] {
             session_survives(&BingoServer { config: config.clone(), ready }, &to_server, pick == 2);
             session_survives(&BingoClient { config: config.clone(), ready }, &to_client, pick == 2);
@@ -272,8 +273,8 @@ fn an_idle_session_is_small_and_keeps_no_heap() {
         server.handle_input(now, b"\x08\0\x01\0\x05hello\x05\0\x02\0\x02\x80\x01");
         client.handle_input(now, b"\x03\x80\x05\0\0");
         server.handle_input(now, &vec![0; 1 + numbers.below(1000)]);
-        testkit::bingo::discard(server);
-        testkit::bingo::discard(client);
+        discard(server);
+        discard(client);
     });
     assert_eq!(used.bytes_current, 0);
     assert!(sessions.0.unwrap().is_ready() && sessions.1.unwrap().is_ready());

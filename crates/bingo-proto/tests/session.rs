@@ -11,7 +11,8 @@ use bingo_proto::{
     Outcome, Payload, SendError, Server, ServerEvent, ServerMessage, Session, SessionError,
     Violation, ViolationKind,
 };
-use testkit::bingo::{discard, identification_bytes, ready_bytes};
+use testkit::bingo::{identification_bytes, ready_bytes};
+use testkit::conformance::discard;
 use testkit::epoch;
 use testkit::pair::Pair;
 

@@ -4,6 +4,8 @@
 
 #[cfg(feature = "bingo")]
 pub use bingo_proto as bingo;
-pub use smallwire_core::Secret;
+#[cfg(feature = "litecord")]
+pub use litecord_proto as litecord;
+pub use smallwire_core::{Backoff, CloseFrame, Message, Secret};
 #[cfg(feature = "std")]
 pub use smallwire_core::{End, Session};
