@@ -123,9 +123,14 @@ impl<S: Side> Connection<S> {
             || (self.held >= limits.max_event_bytes && !self.events.is_empty())
     }
 
-    pub(crate) fn has_room(&self, len: usize) -> bool {
+    /// At most half of what may wait does: one more message may be queued, however long it is.
+    pub(crate) fn has_room_for_any(&self) -> bool {
+        self.out_bytes <= self.config.limits.max_transmit_bytes / 2
+    }
+
+    fn has_room(&self, len: usize) -> bool {
         let with = self.out_bytes.saturating_add(len).saturating_add(TRANSMIT_OVERHEAD);
-        self.out.is_empty() || with <= self.config.limits.max_transmit_bytes
+        self.has_room_for_any() || with <= self.config.limits.max_transmit_bytes
     }
 
     pub(crate) fn push_event(&mut self, event: S::Event) {
