@@ -2,11 +2,11 @@ use alloc::boxed::Box;
 use alloc::string::{String, ToString};
 use core::fmt;
 
-use serde::{Deserialize, Serialize, Serializer};
+use serde::{Deserialize, Deserializer, Serialize, Serializer};
 use serde_json::value::RawValue;
 
 use crate::JsonError;
-use crate::scan;
+use crate::scan::{self, MAX_DEPTH};
 
 /// One JSON value as it is on the wire, borrowed: byte for byte, numbers of any size and `1.0`
 /// included.
@@ -21,9 +21,10 @@ use crate::scan;
 /// let args = JsonRef::new("[1.0, 12345678901234567890123]")?;
 /// assert_eq!(args.get(), "[1.0, 12345678901234567890123]");
 /// assert_eq!(args.parse::<(f64, f64)>()?.0, 1.0);
+/// assert_eq!(args.parse::<(JsonRef<'_>, JsonRef<'_>)>()?.0.get(), "1.0");
 /// # Ok::<(), litecord_proto::JsonError>(())
 /// ```
-#[derive(Clone, Copy, PartialEq, Eq, Hash)]
+#[derive(Clone, Copy, PartialEq, Eq, PartialOrd, Ord, Hash)]
 pub struct JsonRef<'a>(pub(crate) &'a str);
 
 impl<'a> JsonRef<'a> {
@@ -88,6 +89,14 @@ impl Serialize for JsonRef<'_> {
     }
 }
 
+/// From `serde_json`, as the text that it is: so are parts of a larger value had verbatim.
+impl<'de: 'a, 'a> Deserialize<'de> for JsonRef<'a> {
+    fn deserialize<D: Deserializer<'de>>(deserializer: D) -> Result<Self, D::Error> {
+        let raw = <&RawValue>::deserialize(deserializer)?;
+        Self::new(raw.get()).map_err(serde::de::Error::custom)
+    }
+}
+
 /// One JSON value as it is on the wire, owned; see [`JsonRef`].
 ///
 /// ```
@@ -98,7 +107,7 @@ impl Serialize for JsonRef<'_> {
 /// assert_eq!(json.parse::<(&str, [u8; 2])>()?, ("guild", [1, 2]));
 /// # Ok::<(), litecord_proto::JsonError>(())
 /// ```
-#[derive(Clone, PartialEq, Eq, Hash)]
+#[derive(Clone, PartialEq, Eq, PartialOrd, Ord, Hash)]
 pub struct Json(pub(crate) Box<str>);
 
 impl Json {
@@ -109,7 +118,10 @@ impl Json {
     /// than 127 levels.
     pub fn of<T: Serialize + ?Sized>(value: &T) -> Result<Self, JsonError> {
         let text = serde_json::to_string(value).map_err(|e| error(&e, ""))?;
-        JsonRef::new(&text)?;
+        // Most have too few brackets to be nested too deep.
+        if text.bytes().filter(|byte| matches!(byte, b'[' | b'{')).count() >= MAX_DEPTH as usize {
+            JsonRef::new(&text)?;
+        }
         Ok(Self(text.into()))
     }
 
@@ -153,6 +165,13 @@ impl fmt::Display for Json {
 impl Serialize for Json {
     fn serialize<S: Serializer>(&self, serializer: S) -> Result<S::Ok, S::Error> {
         self.as_ref().serialize(serializer)
+    }
+}
+
+impl<'de> Deserialize<'de> for Json {
+    fn deserialize<D: Deserializer<'de>>(deserializer: D) -> Result<Self, D::Error> {
+        let raw = Box::<RawValue>::deserialize(deserializer)?;
+        JsonRef::new(raw.get()).map(JsonRef::to_owned).map_err(serde::de::Error::custom)
     }
 }
 

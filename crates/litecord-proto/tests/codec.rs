@@ -914,14 +914,14 @@ fn reading_is_linear() {
     let brackets = format!(r#"{{"op":2,"s":[{}1]}}"#, "[[{\"a\":{}}],1],".repeat(60_000));
     let keys = format!(r#"{{{}"op":2}}"#, r#""\u0061b":1,"#.repeat(70_000));
     let config = config().max_message(1 << 24);
-    for text in [quotes, brackets, keys] {
-        let (start, rest) = text.split_at(text.len() / 2);
+    for mut text in [quotes, brackets, keys] {
+        text.push_str(&" ".repeat((4 - text.len() % 4) % 4));
         work_is_linear(
-            |half| {
-                // Cut off in the middle, it is read up to there.
-                let text = if half == 1 { start } else { &text };
+            |quarters| {
+                // Cut off, it is read up to there.
+                let text = &text[..text.len() / 4 * quarters];
                 let result = ClientMessage::from_json(text, &config).map(|message| message.op());
-                assert_eq!(result.is_ok(), half == 2, "{}", rest.len());
+                assert!(result.is_ok() || quarters == 1);
             },
             1,
         );

@@ -353,8 +353,8 @@ pub fn memory_is_bounded<S: Subject>(
         .collect()
 }
 
-/// Twice as much input takes no more than about twice as long: quadratic work would take four times
-/// as long. In the thread's own time, the best of several runs, and several tries, because the
+/// Four times as much input takes no more than about four times as long: quadratic work would take
+/// 16 times as long. In the thread's own time, the best of several runs, and several tries, because the
 /// machine has other work.
 pub fn work_is_linear(mut work: impl FnMut(usize), n: usize) {
     let mut best_of = |n| {
@@ -369,12 +369,12 @@ pub fn work_is_linear(mut work: impl FnMut(usize), n: usize) {
     };
     let mut ratios = Vec::new();
     for _ in 0..8 {
-        let (once, twice) = (best_of(n), best_of(2 * n));
-        let ratio = twice.as_secs_f64() / once.as_secs_f64().max(1e-9);
-        if ratio < 3.0 {
+        let (once, four) = (best_of(n), best_of(4 * n));
+        let ratio = four.as_secs_f64() / once.as_secs_f64().max(1e-9);
+        if ratio < 8.0 {
             return;
         }
         ratios.push(ratio);
     }
-    panic!("twice the input takes {ratios:.1?} times as long");
+    panic!("four times the input takes {ratios:.1?} times as long");
 }
