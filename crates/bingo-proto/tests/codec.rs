@@ -377,7 +377,7 @@ fn reads_of_four_bytes_stay_linear() {
             }
             assert_eq!(seen, frames * 60_000);
         },
-        10,
+        5,
     );
 }
 
@@ -392,7 +392,7 @@ fn a_frame_of_four_byte_reads_is_not_rescanned() {
                 assert_eq!((frames.len(), error), (1, None));
             }
         },
-        30_000,
+        15_000,
     );
 }
 
