@@ -4,11 +4,12 @@
 //! Every connection is a task that drives its own [`Server`]. What concerns everyone goes through
 //! one lock, so that all are told the same things in the same order.
 //!
-//! A client that doesn't keep up is turned out: what waits for it is bounded by a short queue of
-//! commands, by `max_transmit_bytes` of its session and by `MAX_HELD` bytes of answers, and where
-//! one is full it would miss something, so its connection is closed with "too slow".
+//! A client that doesn't keep up with what others do is turned out: what waits for it is bounded by a
+//! short queue of commands and by `max_transmit_bytes` of its session, and where one is full it would
+//! miss something, so its connection is closed with "too slow". One that only asks more than it takes
+//! isn't read any more until it does.
 
-use std::collections::{BTreeMap, BTreeSet, VecDeque};
+use std::collections::{BTreeMap, BTreeSet};
 use std::future::Future;
 use std::net::SocketAddr;
 use std::sync::{Arc, Mutex, MutexGuard, PoisonError};
@@ -21,7 +22,6 @@ use litecord_proto::{
     PeerRequestId, RequestId, SendError, Server, ServerEvent, SessionError,
 };
 use serde::Serialize;
-use serde_json::value::RawValue;
 use tokio::net::{TcpListener, TcpStream};
 use tokio::sync::mpsc;
 
@@ -36,9 +36,6 @@ const MAX_CONNECTIONS: usize = 500;
 /// What waits for a connection's task: it takes it at once, but every other connection may have
 /// something new before it gets to run.
 const MAX_COMMANDS: usize = 8 * MAX_CONNECTIONS;
-
-/// Bytes of answers that a session doesn't take yet.
-const MAX_HELD: usize = 4 << 20;
 
 /// Subscriptions to all guilds together.
 const MAX_SUBSCRIPTIONS: usize = 100_000;
@@ -100,14 +97,7 @@ async fn connection(bridge: Arc<Bridge>, number: u64, stream: TcpStream, peer: S
     if !bridge.clients().connect(number, sender) {
         return;
     }
-    let client = Client {
-        bridge,
-        number,
-        delayed,
-        asked: BTreeMap::new(),
-        held: VecDeque::new(),
-        held_bytes: 0,
-    };
+    let client = Client { bridge, number, delayed, asked: BTreeMap::new() };
     client.log(&format!("connects from {peer}"));
     let log = client.bridge.log.clone();
     let end = match client.run(stream, commands).await {
@@ -135,8 +125,8 @@ impl Bridge {
 #[derive(Default)]
 struct Clients {
     seats: BTreeMap<u64, Seat>,
-    /// Users by guild; all ids are JSON texts.
-    guilds: BTreeMap<Box<str>, BTreeSet<Box<str>>>,
+    /// Users by guild.
+    guilds: BTreeMap<Json, BTreeSet<Json>>,
     subscriptions: usize,
     is_open: bool,
 }
@@ -173,18 +163,18 @@ impl Clients {
     }
 
     /// Tells how many users the guild has now, if that has changed.
-    fn subscribe(&mut self, guild: &str, user: &str, is_on: bool) -> Option<usize> {
+    fn subscribe(&mut self, guild: &Json, user: Json, is_on: bool) -> Option<usize> {
         if is_on {
             if self.subscriptions >= MAX_SUBSCRIPTIONS {
                 return None;
             }
-            let users = self.guilds.entry(guild.into()).or_default();
-            let count = users.insert(user.into()).then_some(users.len())?;
+            let users = self.guilds.entry(guild.clone()).or_default();
+            let count = users.insert(user).then_some(users.len())?;
             self.subscriptions += 1;
             return Some(count);
         }
         let users = self.guilds.get_mut(guild)?;
-        let count = users.remove(user).then_some(users.len())?;
+        let count = users.remove(&user).then_some(users.len())?;
         if count == 0 {
             self.guilds.remove(guild);
         }
@@ -216,9 +206,6 @@ struct Client {
     delayed: mpsc::WeakSender<Command>,
     /// What the client is asked: `None` the version, else what it has itself asked us to.
     asked: BTreeMap<RequestId, Option<PeerRequestId>>,
-    /// Answers that the session doesn't take yet.
-    held: VecDeque<(PeerRequestId, Json)>,
-    held_bytes: usize,
 }
 
 /// What became of what we were asked to ask.
@@ -302,10 +289,6 @@ impl App<Server> for Client {
         }
     }
 
-    fn relieved(&mut self, session: &mut Server, now: Instant) {
-        self.answer(session, now);
-    }
-
     fn commands_closed(&mut self, session: &mut Server, now: Instant) {
         let is_open = self.bridge.clients().is_open;
         if is_open {
@@ -369,11 +352,12 @@ impl Client {
     }
 
     fn subscribers(&self, args: &Json) -> Result<Json, String> {
-        let [guild] = args.parse::<[&RawValue; 1]>().map_err(|error| error.to_string())?;
-        let guild = id_text(guild).ok_or("no id of a guild")?;
+        let [guild] = args.parse::<[Json; 1]>().map_err(|error| error.to_string())?;
+        if !is_id(&guild) {
+            return Err("no id of a guild".into());
+        }
         let clients = self.bridge.clients();
-        let users: Vec<_> =
-            clients.guilds.get(guild).into_iter().flatten().map(|user| json(user)).collect();
+        let users: Vec<_> = clients.guilds.get(&guild).into_iter().flatten().collect();
         Json::of(&users).map_err(|error| error.to_string())
     }
 
@@ -385,9 +369,9 @@ impl Client {
         id: PeerRequestId,
         args: &Json,
     ) -> Result<(), String> {
-        let args = args.parse::<Vec<&RawValue>>().map_err(|error| error.to_string())?;
+        let args = args.parse::<Vec<JsonRef<'_>>>().map_err(|error| error.to_string())?;
         let (what, args) = args.split_first().ok_or("nothing to ask")?;
-        let what: String = serde_json::from_str(what.get()).map_err(|error| error.to_string())?;
+        let what: String = what.parse().map_err(|error| error.to_string())?;
         let request = session.request(now, &what, args).map_err(|error| error.to_string())?;
         self.asked.insert(request, Some(id));
         Ok(())
@@ -422,14 +406,13 @@ impl Client {
             "UNSUBSCRIBE" => false,
             _ => return,
         };
-        let ids = args.parse::<[&RawValue; 2]>().map(|ids| ids.map(id_text));
-        let Ok([Some(guild), Some(user)]) = ids else {
+        let ids = args.parse::<[Json; 2]>().ok().filter(|ids| ids.iter().all(is_id));
+        let Some([guild, user]) = ids else {
             return self.log("means no guild and user by that");
         };
         let mut clients = self.bridge.clients();
-        let count = clients.subscribe(guild, user, is_on);
+        let count = clients.subscribe(&guild, user, is_on);
         if let (Some(count), true) = (count, self.may_ask()) {
-            let guild = json(guild).to_owned();
             clients.tell_others(self.number, &Command::TellSubscribers { guild, count });
         }
     }
@@ -441,33 +424,11 @@ impl Client {
         id: PeerRequestId,
         result: &(impl Serialize + ?Sized),
     ) {
-        match Json::of(result) {
-            Ok(result) => {
-                self.held_bytes += result.get().len();
-                self.held.push_back((id, result));
-                self.answer(session, now);
-            }
-            Err(error) => self.log(&format!("isn't answered: {error}")),
+        let mut sent = session.respond(now, id, result);
+        if let Err(AnswerError::Send(error @ (SendError::Encode(_) | SendError::Json(_)))) = sent {
+            sent = session.respond(now, id, &Refusal { error: &error.to_string() });
         }
-    }
-
-    /// Gives as many answers as the session takes now.
-    fn answer(&mut self, session: &mut Server, now: Instant) {
-        while let Some((id, result)) = self.held.front() {
-            let sent = match session.respond(now, *id, result) {
-                Err(AnswerError::Send(SendError::QueueFull)) if self.held_bytes <= MAX_HELD => {
-                    return;
-                }
-                Err(AnswerError::Send(SendError::Encode(error))) => {
-                    let error = error.to_string();
-                    session.respond(now, *id, &Refusal { error: &error })
-                }
-                sent => sent,
-            };
-            self.held_bytes -= result.get().len();
-            self.held.pop_front();
-            self.check(session, now, sent);
-        }
+        self.check(session, now, sent);
     }
 
     fn check(&self, session: &mut Server, now: Instant, sent: Result<(), AnswerError>) {
@@ -518,15 +479,10 @@ fn close(session: &mut Server, now: Instant, args: &Json) -> Result<(), String> 
     Ok(())
 }
 
-/// The text of an id: a string or an integer.
-fn id_text(value: &RawValue) -> Option<&str> {
-    let text = value.get();
+/// Whether it is a string or an integer, and no longer than an id may be.
+fn is_id(json: &Json) -> bool {
+    let text = json.get();
     let digits = text.strip_prefix('-').unwrap_or(text);
     let is_id = text.starts_with('"') || digits.bytes().all(|byte| byte.is_ascii_digit());
-    (is_id && text.len() <= MAX_ID).then_some(text)
-}
-
-/// Of what was JSON when it came.
-fn json(text: &str) -> JsonRef<'_> {
-    JsonRef::new(text).unwrap_or(JsonRef::NULL)
+    is_id && text.len() <= MAX_ID
 }

@@ -128,13 +128,14 @@ async fn a_peer_that_stops_reading_stops_nothing_else() {
         log_in(&mut peer).await;
         // Far more than the pipe takes, and more than the session lets wait.
         while sender.send(Command::Dispatch("7".repeat(10_000))).await.is_ok() {
-            // Without reading, which `send` of a whole message might do.
-            if peer.feed(Ws::text(r#"{"op":6,"w":"X","a":[]}"#)).await.is_err()
-                || peer.flush().await.is_err()
-            {
+            // Without reading, which `send` of a whole message might do; and the server stops too.
+            let feed = async {
+                peer.feed(Ws::text(r#"{"op":6,"w":"X","a":[]}"#)).await?;
+                peer.flush().await
+            };
+            if let Ok(Err(_)) = tokio::time::timeout(Duration::from_millis(10), feed).await {
                 break;
             }
-            tokio::time::sleep(Duration::from_millis(10)).await;
         }
         peer
     };
@@ -146,7 +147,8 @@ async fn a_peer_that_stops_reading_stops_nothing_else() {
     };
     let (end, _peer) = both(driven, play).await;
     assert_eq!(end.unwrap(), End::Error(SessionError::HeartbeatTimeout));
-    assert!(host.dispatches > 50, "{} dispatches", host.dispatches);
+    // Until half of what may wait did.
+    assert!(host.dispatches > 10, "{} dispatches", host.dispatches);
     assert_eq!(host.refused, Some(SendError::QueueFull));
     // A heartbeat's interval and grace, and the time for closing.
     let took = began.elapsed();

@@ -238,8 +238,8 @@ mod session {
         pub max_held_bytes: usize,
         /// Bytes to be sent that the transport hasn't taken, each message counted with 64 more;
         /// default 256 KiB. While at most half of it waits, one more message of any length may be
-        /// queued; while more does, a server takes no input. So an application that answers each
-        /// request at once always can, on a server.
+        /// queued; while more does, a server takes no input. So its application has room to answer
+        /// each request as it comes.
         pub max_transmit_bytes: usize,
         /// Events that the application hasn't taken, default 1024. At this number input is no
         /// longer wanted.
