@@ -21,6 +21,9 @@ use crate::app::App;
 use crate::tungstenite::{connect, drive};
 use crate::websocket::is_close_code;
 
+/// Bytes of answers that wait for room in the session.
+const MAX_ANSWER_BYTES: usize = 4 << 20;
+
 /// Commands that wait for a connection, or for room in it.
 const MAX_WAITING: usize = 10_000;
 
@@ -355,6 +358,9 @@ impl App<Client> for Component {
         };
         self.note(Note::Event(event));
         match request {
+            Some((_, Ok(Some(_)))) if self.answer_bytes() >= MAX_ANSWER_BYTES => {
+                self.trouble("not answered: too many answers wait".into());
+            }
             Some((id, Ok(Some(answer)))) => self.answers.push_back((id, answer)),
             Some((_, Err(error))) => self.trouble(format!("not answered: {error}")),
             Some((_, Ok(None))) | None => {}
@@ -386,6 +392,10 @@ impl App<Client> for Component {
 }
 
 impl Component {
+    fn answer_bytes(&self) -> usize {
+        self.answers.iter().map(|(_, answer)| answer.get().len()).sum()
+    }
+
     /// Answers and sends as much as the session takes now.
     fn go_on(&mut self, session: &mut Client, now: Instant) {
         while let Some((id, answer)) = self.answers.front() {

@@ -77,7 +77,8 @@ mod session {
         /// How often a server wants to hear a heartbeat, told in its Hello; default 10 s. Whole
         /// milliseconds, at least 1 ms (L7).
         pub heartbeat_interval: Duration,
-        /// How much longer than that a server waits; default 1 s (step 4).
+        /// How much longer than that a server waits; default 1 s (step 4). A heartbeat stands in line
+        /// behind everything else: where much is sent at once, allow for the time that it takes.
         pub heartbeat_grace: Duration,
         /// The shortest interval that a client does as it is told; default 100 ms (L7).
         pub min_heartbeat_interval: Duration,
@@ -242,7 +243,7 @@ mod session {
         /// each request as it comes.
         pub max_transmit_bytes: usize,
         /// Events that the application hasn't taken, default 1024. At this number input is no
-        /// longer wanted.
+        /// longer wanted, and a client sends no heartbeats.
         pub max_events: usize,
         /// Bytes of text in such events, default 256 KiB. At this number input is no longer wanted.
         pub max_event_bytes: usize,

@@ -120,7 +120,7 @@ impl<S: Side> Connection<S> {
     fn is_behind(&self) -> bool {
         let limits = &self.config.limits;
         self.events.len() >= limits.max_events.max(1)
-            || (self.held >= limits.max_event_bytes && !self.events.is_empty())
+            || (self.held >= limits.max_event_bytes.max(1) && !self.events.is_empty())
     }
 
     /// At most half of what may wait does: one more message may be queued, however long it is.
@@ -285,7 +285,7 @@ impl<S: Side> Connection<S> {
         arrived: Time,
     ) -> Result<(), Violation> {
         let violation = |kind| Err(Violation::at_start(kind));
-        if nonce.get().len() > self.config.limits.max_nonce {
+        if nonce.get().len() > self.config.limits.max_nonce.max(1) {
             return violation(ViolationKind::NonceTooLong(nonce.get().len()));
         }
         let (time, given_up) =
@@ -531,7 +531,8 @@ macro_rules! delegate_session {
     ($session:ident, $event:ident) => {
         impl $session {
             /// Asks the peer for something, with an array of arguments: a slice, a tuple, a
-            /// [`Json`](crate::Json). Exactly one `Outcome` will tell how it ended (step 5).
+            /// [`Json`](crate::Json); `&[(); 0]` for none. Exactly one `Outcome` will tell how it ended
+            /// (step 5).
             ///
             /// # Errors
             /// Nothing is sent: not ready, ended, too many requests open, too much waiting, or
@@ -548,7 +549,8 @@ macro_rules! delegate_session {
             /// Answers a request of the peer, with any value.
             ///
             /// # Errors
-            /// Nothing is sent: not open, ended, too much waiting, or a value that can't be expressed.
+            /// Nothing is sent: not open, ended, too much waiting, or a value that can't be expressed. A
+            /// peer that asks and goes at once is no reason to leave your loop: take the other events.
             pub fn respond<R: Serialize + ?Sized>(
                 &mut self,
                 now: Instant,
@@ -577,7 +579,7 @@ macro_rules! delegate_session {
             }
 
             /// Ends the session with a close frame of your choice; what is queued is still to be
-            /// sent.
+            /// sent. Libraries send codes 1000–1003, 1007–1014 and 3000–4999 only.
             pub fn close_with(&mut self, now: Instant, frame: CloseFrame) {
                 self.0.close(now, frame);
             }

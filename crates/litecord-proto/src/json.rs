@@ -11,7 +11,8 @@ use crate::scan::{self, MAX_DEPTH};
 /// One JSON value as it is on the wire, borrowed: byte for byte, numbers of any size and `1.0`
 /// included.
 ///
-/// It is what serde_json's `RawValue` takes, nested 127 levels deep at most: well-formed, but
+/// It is what serde_json's `RawValue` takes, nested 127 levels deep at most (128 where it is a whole
+/// `Unknown` message): well-formed, but
 /// surrogates in its strings may be alone and its numbers out of everybody's range, which is for
 /// [`parse`](Self::parse) to say.
 ///

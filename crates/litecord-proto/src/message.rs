@@ -172,7 +172,7 @@ pub enum ClientMessage<'a> {
     Unknown {
         /// Its opcode.
         op: OpCode,
-        /// The whole message.
+        /// The whole message; encoded as it is, whatever `op` says.
         raw: JsonRef<'a>,
     },
 }
@@ -223,7 +223,7 @@ pub enum ServerMessage<'a> {
     Unknown {
         /// Its opcode.
         op: OpCode,
-        /// The whole message.
+        /// The whole message; encoded as it is, whatever `op` says.
         raw: JsonRef<'a>,
     },
 }

@@ -52,7 +52,7 @@ impl Server {
     /// now (step 2).
     ///
     /// # Errors
-    /// Nobody waits for it.
+    /// Nobody waits for it: also when the client has gone meanwhile.
     pub fn accept(&mut self, now: Instant) -> Result<(), DecideError> {
         let held = self.decided(now)?;
         self.0.side.accept(&mut self.0.connection);
@@ -66,7 +66,7 @@ impl Server {
     }
 
     /// Turns the client away that [`ServerEvent::HelloAck`] told of, with close code 4001, and ends
-    /// the session (step 2).
+    /// the session, cleanly (step 2).
     ///
     /// # Errors
     /// Nobody waits for it.

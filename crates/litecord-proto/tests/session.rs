@@ -1852,6 +1852,92 @@ fn nothing_that_holds_the_password_shows_it() {
     }
 }
 
+// --- what a reviewer's planted bugs got past
+
+#[test]
+fn text_in_events_counts_only_while_it_waits() {
+    let config = Arc::new(config().limits(Limits::default().max_event_bytes(10)));
+    let mut client = client_got(&config, true, &[]);
+    for _ in 0..3 {
+        client.handle_input(epoch(), &text(r#"{"op":6,"w":"long","a":[]}"#));
+        assert!(client.wants_input());
+        assert!(client.poll_event().is_some());
+    }
+}
+
+#[test]
+fn a_limit_of_0_counts_as_1() {
+    let limits = Limits::default().max_nonce(0).max_event_bytes(0).max_events(2).max_pending(0);
+    let mut server = server_got(&Arc::new(config().limits(limits)), false, &[]);
+    server.handle_input(epoch(), &hello_ack(PASSWORD));
+    assert!(server.wants_input(), "an event without text");
+    server.handle_input(epoch(), &text(&ask("1")));
+    assert_eq!(server.ended(), None);
+    assert_eq!(events(&mut server).len(), 2);
+}
+
+#[test]
+fn a_password_counts_as_text_of_an_event() {
+    let limits = Limits::default().max_event_bytes(5);
+    let mut server = server_got(&Arc::new(Config::default().limits(limits)), false, &[]);
+    server.handle_input(epoch(), &hello_ack("12345"));
+    assert!(!server.wants_input());
+    assert!(server.poll_event().is_some());
+    assert!(server.wants_input());
+}
+
+#[test]
+fn what_the_application_does_while_events_wait_counts_no_time() {
+    let config = Arc::new(config().limits(Limits::default().max_events(1)));
+    let mut client = client_got(&config, true, &[r#"{"op":6,"w":"?","a":[]}"#]);
+    let later = epoch() + 60 * SECOND;
+    client.dispatch(later, "!", &[1]).unwrap();
+    assert!(client.poll_event().is_some());
+    client.handle_timeout(later);
+    assert_eq!(client.ended(), None);
+}
+
+#[test]
+fn step3_a_driver_that_is_a_whole_beat_late_goes_on() {
+    let now = epoch();
+    let mut client = client_got(&Arc::new(config()), true, &[r#"{"op":3}"#]);
+    client.handle_timeout(now + 20 * SECOND);
+    assert!(client.poll_timeout() > Some(now + 20 * SECOND));
+    assert_eq!(client.ended(), None);
+}
+
+#[test]
+fn step3_never_two_heartbeats_wait_even_with_others_between() {
+    let now = epoch();
+    let mut client = client_got(&Arc::new(config()), true, &[r#"{"op":3}"#]);
+    client.handle_timeout(now + 11 * SECOND);
+    client.dispatch(now + 11 * SECOND, "!", &[1]).unwrap();
+    client.handle_input(now + 11 * SECOND, &text(r#"{"op":3}"#));
+    client.handle_timeout(now + 22 * SECOND);
+    let heartbeats = sent(&mut client).into_iter().filter(|text| text == r#"{"op":2}"#);
+    assert_eq!(heartbeats.count(), 1);
+}
+
+#[test]
+fn step5_what_is_due_when_the_session_ends_is_closed() {
+    let now = epoch();
+    let config = Arc::new(config().request_timeout(11 * SECOND));
+    let mut client = client_got(&config, true, &[]);
+    let request = client.request(now, "?", &[1]).unwrap();
+    client.handle_timeout(now + 11 * SECOND);
+    assert!(client.ended().is_some(), "no ack");
+    let closed = ClientEvent::Outcome { request, outcome: Outcome::Closed };
+    assert_eq!(events(&mut client), [closed]);
+}
+
+#[test]
+fn json_errors_tell_the_byte_on_every_line() {
+    for (text, offset) in [("[\"x\",\n1]", 3), ("[1,\n 2,\n \"x\"]", 11)] {
+        let error = json(text).parse::<Vec<u8>>().unwrap_err();
+        assert_eq!(error.offset(), offset, "{text:?}: {error}");
+    }
+}
+
 type Dyn =
     dyn Session<Input = Message, Transmit = Message, Event = ServerEvent, Error = SessionError>;
 

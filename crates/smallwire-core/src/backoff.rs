@@ -81,6 +81,8 @@ fn nanos(duration: Duration) -> u64 {
 
 #[cfg(test)]
 mod tests {
+    use alloc::vec::Vec;
+
     use super::*;
 
     const SECOND: Duration = Duration::from_secs(1);
@@ -95,6 +97,16 @@ mod tests {
         }
         backoff.reset();
         assert_eq!(backoff.delay(u64::MAX), 2 * SECOND);
+    }
+
+    #[test]
+    fn stays_at_the_cap_and_gets_there_from_nothing() {
+        for min in [Duration::ZERO, SECOND] {
+            let mut backoff = Backoff::new().min(min);
+            let longest: Vec<_> = (0..200).map(|_| backoff.delay(u64::MAX)).collect();
+            assert!(longest[0] < 8 * SECOND && longest.is_sorted(), "{longest:?}");
+            assert!(longest[10..].iter().all(|delay| *delay == 8 * SECOND), "{longest:?}");
+        }
     }
 
     #[test]

@@ -73,7 +73,8 @@ impl<E> End<E> {
 ///
 /// So: drain both, write what came, then close the socket. Over TCP, half-close it
 /// (`shutdown(Write)`) and read for a moment what the peer has still on its way: closing a socket
-/// with unread bytes resets the connection, and the peer may never see your last words.
+/// with unread bytes resets the connection, and the peer may never see your last words. Over a WebSocket,
+/// flush the close frame and read until the peer's, or for a moment.
 ///
 /// # A driver
 ///
