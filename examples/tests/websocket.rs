@@ -133,7 +133,7 @@ async fn a_peer_that_stops_reading_stops_nothing_else() {
                 peer.feed(Ws::text(r#"{"op":6,"w":"X","a":[]}"#)).await?;
                 peer.flush().await
             };
-            if let Ok(Err(_)) = tokio::time::timeout(Duration::from_millis(10), feed).await {
+            if let Ok(Err(_)) = timeout(Duration::from_millis(10), feed).await {
                 break;
             }
         }
