@@ -433,9 +433,11 @@ async def paused(stage):
         await client.see(client.line("(<|closed).*"))
         client.at -= 1
         if client.lines[client.at].startswith("1 closed"):
-            await client.closed("(1006|1008)")
+            await client.closed("(1006|1008|4003)")
             break
         await client.hears(response(nonce, f'["{text}"]'))
+        # These clients send no heartbeats by themselves, and this takes a while.
+        await alive(steady)
     else:
         await alive(client)
     with stage.case("SIGTERM"):
