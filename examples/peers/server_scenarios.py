@@ -413,6 +413,12 @@ async def shutdown(stage):
                 raise Failed(f"exit status {status}")
 
 
+async def keep(client):
+    while True:
+        await alive(client)
+        await asyncio.sleep(1)
+
+
 @against_server("clients that don't read")
 async def paused(stage):
     server = await stage.litecord_server(*WITH_PASSWORD)
@@ -428,6 +434,8 @@ async def paused(stage):
         await alive(steady)
         await steady.hears_nothing(0.1)
     client.tell("resume")
+    # These clients send no heartbeats by themselves, and this takes a while.
+    keeping = asyncio.create_task(keep(steady))
     # What it gets of the answers is in order. It may be turned out meanwhile.
     for nonce in range(many):
         await client.see(client.line("(<|closed).*"))
@@ -436,10 +444,9 @@ async def paused(stage):
             await client.closed("(1006|1008|4003)")
             break
         await client.hears(response(nonce, f'["{text}"]'))
-        # These clients send no heartbeats by themselves, and this takes a while.
-        await alive(steady)
     else:
         await alive(client)
+    keeping.cancel()
     with stage.case("SIGTERM"):
         client = await stage.client(server, "--manual")
         await enter(client)
