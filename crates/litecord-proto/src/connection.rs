@@ -209,12 +209,12 @@ impl<S: Side> Connection<S> {
         }
     }
 
-    /// Queues what `write` writes, if there is room.
+    /// Queues what `write` writes, if there is room. The caller has asked `check_ready`, before it made
+    /// JSON in vain.
     fn send(
         &mut self,
         write: impl FnOnce(Writer<'_>, &mut Vec<u8>) -> Result<(), EncodeError>,
     ) -> Result<(), SendError> {
-        self.check_ready()?;
         let mut text = Vec::new();
         write(Writer { sender: S::ROLE, config: &self.config.codec }, &mut text)?;
         if !self.has_room(text.len()) {
