@@ -10,7 +10,6 @@ use std::time::Instant;
 use bytes::{Buf, Bytes};
 use smallwire_core::End;
 
-use crate::clock::{Clock, NEVER, Time};
 use crate::codec::write_frame;
 use crate::pending::{Pending, What};
 use crate::{
@@ -18,6 +17,7 @@ use crate::{
     Outcome, Payload, PeerRequestId, RequestId, Role, SendError, SessionError, Violation,
     ViolationKind,
 };
+use smallwire_core::clock::{Clock, NEVER, Time};
 
 /// A Reply without a body: header and the id replied to.
 const ACKNOWLEDGEMENT_LEN: usize = 7;

@@ -15,8 +15,6 @@ extern crate std;
 
 #[cfg(feature = "std")]
 mod client;
-#[cfg(feature = "std")]
-mod clock;
 mod codec;
 mod config;
 #[cfg(feature = "std")]

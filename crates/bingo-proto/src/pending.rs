@@ -1,7 +1,7 @@
 use alloc::collections::{BTreeMap, BTreeSet};
 
-use crate::clock::Time;
 use crate::{MessageId, RequestId};
+use smallwire_core::clock::Time;
 
 /// Everything that awaits an answer, both ways. Boxed by its owner while there is any.
 #[derive(Debug, Default)]

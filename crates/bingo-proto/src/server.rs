@@ -6,12 +6,12 @@ use std::time::Instant;
 use bytes::Bytes;
 use smallwire_core::{End, Session};
 
-use crate::clock::{NEVER, Time, nanos};
 use crate::connection::{Common, Connection, Endpoint, Side, delegate_session, reply_body};
 use crate::{
     AnswerError, ClientMessage, Config, DecideError, Frame, MessageId, OpCode, Outcome, Payload,
     PeerRequestId, RequestId, Role, SendError, ServerEvent, SessionError, Violation, ViolationKind,
 };
+use smallwire_core::clock::{NEVER, Time, nanos};
 
 /// The game server's end of one connection.
 ///

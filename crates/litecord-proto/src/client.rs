@@ -8,12 +8,12 @@ use std::time::Instant;
 use serde::Serialize;
 use smallwire_core::{CloseFrame, End, Message, Secret, Session};
 
-use crate::clock::{Time, nanos};
 use crate::connection::{Common, Connection, Endpoint, Side, delegate_session};
 use crate::{
     AnswerError, ClientEvent, ClientMessage, CloseCode, Config, EncodeError, PeerRequestId,
     RequestId, Role, SendError, ServerMessage, SessionError, Violation, ViolationKind,
 };
+use smallwire_core::clock::{Time, nanos};
 
 const HEARTBEAT: &[u8] = br#"{"op":2}"#;
 

@@ -11,13 +11,13 @@ use bytes::Bytes;
 use serde::Serialize;
 use smallwire_core::{CloseFrame, End, Message};
 
-use crate::clock::{Clock, NEVER, Time, nanos};
 use crate::message::Writer;
 use crate::pending::Pending;
 use crate::{
     AnswerError, CloseCode, CodecConfig, Config, EncodeError, Json, JsonRef, OpCode, Outcome,
     PeerRequestId, RequestId, Role, SendError, SessionError, Violation, ViolationKind,
 };
+use smallwire_core::clock::{Clock, NEVER, Time, nanos};
 
 /// What a message that waits to be sent counts beside its bytes.
 const TRANSMIT_OVERHEAD: usize = 64;

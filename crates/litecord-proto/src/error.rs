@@ -1,5 +1,6 @@
 use alloc::string::String;
 
+use smallwire_core::json::Fault;
 use thiserror::Error;
 
 use crate::OpCode;
@@ -12,6 +13,20 @@ pub struct DecodeError {
     pub kind: DecodeErrorKind,
     /// Where, in bytes from the start of the message.
     pub offset: u64,
+}
+
+/// An error at `offset`.
+#[cold]
+pub(crate) fn error(kind: DecodeErrorKind, offset: usize) -> DecodeError {
+    DecodeError { kind, offset: offset as u64 }
+}
+
+/// A fault of JSON in the `text` that was read.
+#[cold]
+pub(crate) fn fault(text: &str, fault: Fault<'_>) -> DecodeError {
+    let kind =
+        if fault.is_too_deep() { DecodeErrorKind::TooDeep } else { DecodeErrorKind::NotJson };
+    error(kind, fault.offset(text))
 }
 
 /// The ways in which a received message can be wrong.

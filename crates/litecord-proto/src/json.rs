@@ -1,12 +1,14 @@
 use alloc::boxed::Box;
-use alloc::string::{String, ToString};
+use alloc::string::ToString;
 use core::fmt;
 
 use serde::{Deserialize, Deserializer, Serialize, Serializer};
 use serde_json::value::RawValue;
 
+use smallwire_core::json::{self as scan, MAX_DEPTH};
+
 use crate::JsonError;
-use crate::scan::{self, MAX_DEPTH};
+use crate::error::fault;
 
 /// One JSON value as it is on the wire, borrowed: byte for byte, numbers of any size and `1.0`
 /// included.
@@ -40,7 +42,7 @@ impl<'a> JsonRef<'a> {
         let start = scan::to_token(text.as_bytes());
         let end = scan::value(start, 1).and_then(|end| scan::expect_end(end).map(|_| end));
         end.map(|end| Self(scan::between(text, start, end))).map_err(|fault| {
-            let error = fault.in_text(text);
+            let error = self::fault(text, fault);
             let offset = usize::try_from(error.offset).unwrap_or(usize::MAX);
             JsonError { message: error.kind.to_string(), offset }
         })
@@ -174,16 +176,6 @@ impl<'de> Deserialize<'de> for Json {
         let raw = Box::<RawValue>::deserialize(deserializer)?;
         JsonRef::new(raw.get()).map(JsonRef::to_owned).map_err(serde::de::Error::custom)
     }
-}
-
-/// What a string is whose text between the quotes has escapes; `None` if it has a lone surrogate.
-#[cold]
-pub(crate) fn unescape(between_quotes: &str) -> Option<String> {
-    let mut literal = String::with_capacity(between_quotes.len().saturating_add(2));
-    literal.push('"');
-    literal.push_str(between_quotes);
-    literal.push('"');
-    serde_json::from_str(&literal).ok()
 }
 
 fn error(error: &serde_json::Error, text: &str) -> JsonError {

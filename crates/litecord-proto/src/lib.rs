@@ -15,8 +15,6 @@ extern crate std;
 
 #[cfg(feature = "std")]
 mod client;
-#[cfg(feature = "std")]
-mod clock;
 mod config;
 #[cfg(feature = "std")]
 mod connection;
@@ -27,7 +25,6 @@ mod json;
 mod message;
 #[cfg(feature = "std")]
 mod pending;
-mod scan;
 #[cfg(feature = "std")]
 mod server;
 #[cfg(feature = "zlib")]

@@ -7,8 +7,9 @@ use core::str::from_utf8;
 use bytes::BufMut;
 use smallwire_core::Secret;
 
-use crate::json::unescape;
-use crate::scan::{self, Fault, error};
+use smallwire_core::json::{self as scan, Fault, escaped_len, put_escaped, unescape, unquoted};
+
+use crate::error::{error, fault};
 use crate::{CodecConfig, DecodeError, DecodeErrorKind, Directions, EncodeError, JsonRef};
 
 /// The end of a connection that something is sent by.
@@ -476,12 +477,6 @@ impl Key {
     }
 }
 
-/// What stands between the quotes of a string.
-#[inline]
-fn unquoted(json: &str) -> Option<&str> {
-    json.strip_prefix('"')?.strip_suffix('"')
-}
-
 /// What a message's object has under the keys that the protocol knows, as JSON.
 struct Fields<'a> {
     text: &'a str,
@@ -497,7 +492,7 @@ impl<'a> Fields<'a> {
     fn read(&mut self, config: &CodecConfig) -> Result<(), DecodeError> {
         let Self { text, ref mut values } = *self;
         check_len(text.len(), config)?;
-        let in_text = |fault: Fault<'_>| fault.in_text(text);
+        let in_text = |fault: Fault<'_>| self::fault(text, fault);
         // As we begin a message, and nearly everyone.
         let mut rest =
             if let Some(([b'{', b'"', b'o', b'p', b'"', b':', b'0'..=b'9', b','], rest)) =
@@ -591,7 +586,7 @@ impl<'a> Fields<'a> {
         let Some(inner) = unquoted(value) else {
             return Err(self.invalid(value, key, "a string"));
         };
-        if scan::to_special(inner.as_bytes()).is_empty() {
+        if !scan::has_escapes(inner) {
             return Ok(Cow::Borrowed(inner));
         }
         match unescape(inner) {
@@ -776,55 +771,4 @@ fn check_room(len: usize, config: &CodecConfig, dst: &impl BufMut) -> Result<(),
 /// L4: what we send is an array.
 fn check_args(args: JsonRef<'_>) -> Result<(), EncodeError> {
     if args.is_array() { Ok(()) } else { Err(EncodeError::ArgsNotAnArray) }
-}
-
-/// How JSON writes a byte that can't stand in a string as it is; the same as serde_json does.
-fn escape(byte: u8) -> ([u8; 6], usize) {
-    const HEX: [u8; 16] = *b"0123456789abcdef";
-    let hex = |half: u8| HEX.get(usize::from(half)).copied().unwrap_or_default();
-    let letter = match byte {
-        b'"' | b'\\' => byte,
-        0x08 => b'b',
-        0x0C => b'f',
-        b'\n' => b'n',
-        b'\r' => b'r',
-        b'\t' => b't',
-        _ => {
-            return ([b'\\', b'u', b'0', b'0', hex(byte >> 4), hex(byte & 15)], 6);
-        }
-    };
-    ([b'\\', letter, 0, 0, 0, 0], 2)
-}
-
-/// Calls `each` with the runs of `text` that stay as they are, and the byte after each that doesn't.
-#[inline]
-fn split_escapes(text: &str, mut each: impl FnMut(&[u8], Option<u8>)) {
-    let mut rest = text.as_bytes();
-    while !rest.is_empty() {
-        let special = scan::to_special(rest);
-        let plain = rest.get(..rest.len().wrapping_sub(special.len())).unwrap_or_default();
-        each(plain, special.first().copied());
-        rest = special.get(1..).unwrap_or_default();
-    }
-}
-
-#[inline]
-fn escaped_len(text: &str) -> usize {
-    let mut len = 0_usize;
-    split_escapes(text, |plain, special| {
-        len = len.saturating_add(plain.len());
-        len = len.saturating_add(special.map_or(0, |byte| escape(byte).1));
-    });
-    len
-}
-
-#[inline]
-fn put_escaped(text: &str, dst: &mut impl BufMut) {
-    split_escapes(text, |plain, special| {
-        dst.put_slice(plain);
-        if let Some(byte) = special {
-            let (escaped, len) = escape(byte);
-            dst.put_slice(escaped.get(..len).unwrap_or_default());
-        }
-    });
 }

@@ -1,8 +1,8 @@
 use alloc::collections::BTreeMap;
 use alloc::sync::Arc;
 
-use crate::clock::Time;
 use crate::{JsonRef, PeerRequestId, RequestId};
+use smallwire_core::clock::Time;
 
 /// Everything that awaits a response, both ways. Boxed by its owner while there is any.
 ///

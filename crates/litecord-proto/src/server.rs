@@ -11,12 +11,12 @@ use serde::Serialize;
 use smallwire_core::{CloseFrame, End, Message, Secret, Session};
 use subtle::ConstantTimeEq;
 
-use crate::clock::Time;
 use crate::connection::{Common, Connection, Endpoint, Side, delegate_session};
 use crate::{
     AnswerError, ClientMessage, CloseCode, Config, DecideError, Limits, PeerRequestId, RequestId,
     Role, SendError, ServerEvent, ServerMessage, SessionError, Violation, ViolationKind,
 };
+use smallwire_core::clock::Time;
 
 const HEARTBEAT_ACK: &[u8] = br#"{"op":3}"#;
 

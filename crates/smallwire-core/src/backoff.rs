@@ -1,5 +1,7 @@
 use core::time::Duration;
 
+use crate::clock::nanos;
+
 /// What a delay of nothing grows from.
 const LEAST_STEP: Duration = Duration::from_millis(50);
 
@@ -72,11 +74,6 @@ impl Default for Backoff {
     fn default() -> Self {
         Self::new()
     }
-}
-
-/// Saturates after 584 years.
-fn nanos(duration: Duration) -> u64 {
-    u64::try_from(duration.as_nanos()).unwrap_or(u64::MAX)
 }
 
 #[cfg(test)]

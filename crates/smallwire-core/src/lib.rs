@@ -1,12 +1,21 @@
 #![doc = include_str!("../README.md")]
 #![no_std]
 #![cfg_attr(docsrs, feature(doc_cfg))]
+#![warn(
+    clippy::arithmetic_side_effects,
+    clippy::expect_used,
+    clippy::indexing_slicing,
+    clippy::panic,
+    clippy::unwrap_used
+)]
 
 extern crate alloc;
 #[cfg(feature = "std")]
 extern crate std;
 
 mod backoff;
+pub mod clock;
+pub mod json;
 mod secret;
 #[cfg(feature = "std")]
 mod session;

@@ -1,38 +1,40 @@
-//! Steps over JSON, from the front to the back, once, without keeping any of it.
+//! Steps over JSON, from the front to the back, once, without keeping any of it; and what a string's
+//! text is with and without escapes.
 //!
-//! They take what serde_json's `RawValue` takes: escapes are checked, but not that surrogates come in
+//! The codecs whose messages are JSON are made of these steps. Each takes the text that is left, and
+//! gives what is left after it. They take what serde_json's `RawValue` takes: escapes are checked, but not that surrogates come in
 //! pairs; numbers have their grammar, but no range.
 
 #![allow(clippy::inline_always, reason = "else most of the time goes into calls")]
 
-use crate::{DecodeError, DecodeErrorKind};
+use alloc::string::String;
 
-/// How deep arrays and objects may be nested in a message, itself included (L2).
-pub(crate) const MAX_DEPTH: u32 = 128;
+use bytes::BufMut;
+
+/// How deep arrays and objects may be nested in a message, itself included.
+pub const MAX_DEPTH: u32 = 128;
 
 /// The text that is left after a step, or what is wrong.
-pub(crate) type Step<'a> = Result<&'a [u8], Fault<'a>>;
+pub type Step<'a> = Result<&'a [u8], Fault<'a>>;
 
 /// What is wrong, and the text from there on.
-#[derive(Clone, Copy)]
-pub(crate) struct Fault<'a> {
+#[derive(Debug, Clone, Copy)]
+pub struct Fault<'a> {
     too_deep: bool,
     rest: &'a [u8],
 }
 
 impl Fault<'_> {
-    /// As an error in the `text` that was read.
-    #[cold]
-    pub(crate) fn in_text(self, text: &str) -> DecodeError {
-        let kind = if self.too_deep { DecodeErrorKind::TooDeep } else { DecodeErrorKind::NotJson };
-        error(kind, offset(text, self.rest))
+    /// Whether it is JSON nested too deep; else it is no JSON.
+    pub fn is_too_deep(self) -> bool {
+        self.too_deep
     }
-}
 
-/// An error at `offset`.
-#[cold]
-pub(crate) fn error(kind: DecodeErrorKind, offset: usize) -> DecodeError {
-    DecodeError { kind, offset: offset as u64 }
+    /// Where in the `text` that was read it is, in bytes.
+    #[cold]
+    pub fn offset(self, text: &str) -> usize {
+        offset(text, self.rest)
+    }
 }
 
 #[cold]
@@ -42,19 +44,19 @@ fn not_json(rest: &[u8]) -> Fault<'_> {
 
 /// Where in `text` its end `rest` begins.
 #[inline(always)]
-pub(crate) fn offset(text: &str, rest: &[u8]) -> usize {
+pub fn offset(text: &str, rest: &[u8]) -> usize {
     text.len().wrapping_sub(rest.len())
 }
 
 /// What a step has gone over.
 #[inline(always)]
-pub(crate) fn between<'a>(text: &'a str, before: &[u8], after: &[u8]) -> &'a str {
+pub fn between<'a>(text: &'a str, before: &[u8], after: &[u8]) -> &'a str {
     text.get(offset(text, before)..offset(text, after)).unwrap_or_default()
 }
 
 /// Goes to the next byte that isn't white space.
 #[inline(always)]
-pub(crate) fn to_token(rest: &[u8]) -> &[u8] {
+pub fn to_token(rest: &[u8]) -> &[u8] {
     match rest {
         [..=b' ', ..] => skip_whitespace(rest),
         _ => rest,
@@ -70,8 +72,11 @@ fn skip_whitespace(mut rest: &[u8]) -> &[u8] {
 }
 
 /// Takes `byte`, and white space before it.
+///
+/// # Errors
+/// Something else is there.
 #[inline(always)]
-pub(crate) fn expect(rest: &[u8], byte: u8) -> Step<'_> {
+pub fn expect(rest: &[u8], byte: u8) -> Step<'_> {
     match rest {
         [next, rest @ ..] if *next == byte => Ok(rest),
         _ => expect_after_space(rest, byte),
@@ -87,23 +92,32 @@ fn expect_after_space(rest: &[u8], byte: u8) -> Step<'_> {
 }
 
 /// Nothing may follow but white space.
+///
+/// # Errors
+/// Something does.
 #[inline(always)]
-pub(crate) fn expect_end(rest: &[u8]) -> Step<'_> {
+pub fn expect_end(rest: &[u8]) -> Step<'_> {
     match to_token(rest) {
         [] => Ok(rest),
         rest => Err(not_json(rest)),
     }
 }
 
-/// A string that begins here.
+/// Takes a string, and white space before it.
+///
+/// # Errors
+/// There is none, or it isn't well formed.
 #[inline(always)]
-pub(crate) fn string(rest: &[u8]) -> Step<'_> {
+pub fn string(rest: &[u8]) -> Step<'_> {
     in_string(expect(rest, b'"')?)
 }
 
-/// A value that begins here, inside of `depth` arrays and objects.
+/// Takes a value that begins here, inside of `depth` arrays and objects.
+///
+/// # Errors
+/// There is none, it isn't well formed, or it is nested deeper than [`MAX_DEPTH`].
 #[inline(always)]
-pub(crate) fn value(rest: &[u8], depth: u32) -> Step<'_> {
+pub fn value(rest: &[u8], depth: u32) -> Step<'_> {
     match rest {
         [b'{' | b'[', ..] => nested(rest, depth),
         _ => scalar(rest),
@@ -292,7 +306,7 @@ const fn special_bytes(word: u64) -> u64 {
 
 /// Goes to the first byte that can't stand in a JSON string as it is. Looks at eight at a time.
 #[inline(always)]
-pub(crate) fn to_special(mut rest: &[u8]) -> &[u8] {
+pub fn to_special(mut rest: &[u8]) -> &[u8] {
     while let Some((word, later)) = rest.split_first_chunk() {
         let special = special_bytes(u64::from_le_bytes(*word));
         if special != 0 {
@@ -304,4 +318,113 @@ pub(crate) fn to_special(mut rest: &[u8]) -> &[u8] {
         rest = later;
     }
     rest
+}
+
+/// What stands between the quotes of a string.
+#[inline]
+pub fn unquoted(string: &str) -> Option<&str> {
+    string.strip_prefix('"')?.strip_suffix('"')
+}
+
+/// Whether the text of a string has escapes in it.
+#[inline]
+pub fn has_escapes(between_quotes: &str) -> bool {
+    !to_special(between_quotes.as_bytes()).is_empty()
+}
+
+/// What a well-formed string says, from the text between its quotes; `None` if it has a lone
+/// surrogate, which no text can have.
+pub fn unescape(between_quotes: &str) -> Option<String> {
+    let mut text = String::with_capacity(between_quotes.len());
+    let mut rest = between_quotes;
+    loop {
+        let special = to_special(rest.as_bytes()).len();
+        let (plain, escape) = rest.split_at_checked(rest.len().wrapping_sub(special))?;
+        text.push_str(plain);
+        let [_, letter, ..] = escape.as_bytes() else { return Some(text) };
+        let mut len = 2;
+        text.push(match letter {
+            b'b' => '\u{8}',
+            b'f' => '\u{c}',
+            b'n' => '\n',
+            b'r' => '\r',
+            b't' => '\t',
+            b'u' => {
+                let first = code_unit(escape)?;
+                let second = || code_unit(escape.get(6..)?);
+                let units = [first, if is_high(first) { second()? } else { 0 }];
+                len = if is_high(first) { 12 } else { 6 };
+                char::decode_utf16(units).next()?.ok()?
+            }
+            same => char::from(*same),
+        });
+        rest = escape.get(len..)?;
+    }
+}
+
+/// Whether it is the first half of a character outside the basic plane.
+const fn is_high(unit: u16) -> bool {
+    unit & 0xFC00 == 0xD800
+}
+
+/// What `\u` and four digits stand for.
+fn code_unit(escape: &str) -> Option<u16> {
+    let digits = escape.strip_prefix("\\u")?.get(..4)?;
+    u16::from_str_radix(digits, 16).ok()
+}
+
+/// How JSON writes a byte that can't stand in a string as it is; the same as serde_json does.
+fn escaped(byte: u8) -> ([u8; 6], usize) {
+    const HEX: [u8; 16] = *b"0123456789abcdef";
+    let hex = |half: u8| HEX.get(usize::from(half)).copied().unwrap_or_default();
+    let letter = match byte {
+        b'"' | b'\\' => byte,
+        0x08 => b'b',
+        0x0C => b'f',
+        b'\n' => b'n',
+        b'\r' => b'r',
+        b'\t' => b't',
+        _ => {
+            return ([b'\\', b'u', b'0', b'0', hex(byte >> 4), hex(byte & 15)], 6);
+        }
+    };
+    ([b'\\', letter, 0, 0, 0, 0], 2)
+}
+
+/// Calls `each` with the runs of `text` that stay as they are, and the byte after each that doesn't.
+#[inline]
+fn split_escapes(text: &str, mut each: impl FnMut(&[u8], Option<u8>)) {
+    let mut rest = text.as_bytes();
+    while !rest.is_empty() {
+        let special = to_special(rest);
+        let plain = rest.get(..rest.len().wrapping_sub(special.len())).unwrap_or_default();
+        each(plain, special.first().copied());
+        rest = special.get(1..).unwrap_or_default();
+    }
+}
+
+/// Bytes of `text` between the quotes of a string.
+#[inline]
+pub fn escaped_len(text: &str) -> usize {
+    let mut len = 0_usize;
+    split_escapes(text, |plain, special| {
+        len = len.saturating_add(plain.len());
+        len = len.saturating_add(special.map_or(0, |byte| escaped(byte).1));
+    });
+    len
+}
+
+/// Writes `text` as it stands between the quotes of a string.
+///
+/// # Panics
+/// `dst` is of fixed size and has less room than [`escaped_len`].
+#[inline]
+pub fn put_escaped(text: &str, dst: &mut impl BufMut) {
+    split_escapes(text, |plain, special| {
+        dst.put_slice(plain);
+        if let Some(byte) = special {
+            let (escaped, len) = escaped(byte);
+            dst.put_slice(escaped.get(..len).unwrap_or_default());
+        }
+    });
 }
