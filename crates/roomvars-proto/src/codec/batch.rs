@@ -5,7 +5,7 @@ use bytes::BufMut;
 use smallwire_core::json::{offset, to_token};
 
 use super::{Space, check_len, usual_set};
-use crate::error::error;
+use crate::error::{at, error};
 use crate::{CodecConfig, DecodeError, DecodeErrorKind, Dialect, EncodeError, ServerMessage};
 
 /// The objects in one message of a server, in order (R1).
@@ -77,8 +77,7 @@ impl<'a> Batch<'a> {
         } else {
             let end = len.map_or(self.text.len(), |len| start.saturating_add(len));
             let line = self.text.get(start..end).unwrap_or_default();
-            ServerMessage::read(line, self.dialect)
-                .map_err(|e| DecodeError { offset: e.offset.saturating_add(start as u64), ..e })
+            ServerMessage::read(line, self.dialect).map_err(|error| at(error, start))
         };
         self.rest = match len {
             Some(len) if read.is_ok() => self.rest.get(len..).unwrap_or_default(),
