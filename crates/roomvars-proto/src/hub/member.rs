@@ -3,6 +3,7 @@ use alloc::collections::{BTreeMap, BTreeSet, VecDeque};
 use alloc::vec::Vec;
 
 use bytes::Bytes;
+use smallwire_core::Message;
 use smallwire_core::json::escaped_len;
 
 use super::ConnId;
@@ -191,9 +192,57 @@ impl Member {
         }
     }
 
-    /// What is to be sent next.
+    /// What is to be sent next, and whether there is more.
     #[inline]
     pub(super) fn take(
+        &mut self,
+        id: ConnId,
+        room: &mut Room,
+        spelling: usize,
+        config: &HubConfig,
+        more: &mut bool,
+    ) -> Option<Message> {
+        if self.backlog.is_none() && config.flush_interval.is_none() {
+            return self.take_change(id, room, spelling, more);
+        }
+        let text = self.take_batch(id, room, spelling, config);
+        *more = text.is_some() && self.has_more();
+        text.map(Message::Text)
+    }
+
+    #[inline]
+    fn take_change(
+        &mut self,
+        id: ConnId,
+        room: &mut Room,
+        spelling: usize,
+        more: &mut bool,
+    ) -> Option<Message> {
+        *more = false;
+        while self.waiting > 0 {
+            let Some(entry) = room.entry(self.cursor) else { break };
+            self.cursor = self.cursor.saturating_add(1);
+            self.waiting = self.waiting.saturating_sub(entry.cost);
+            entry.remaining = entry.remaining.saturating_sub(1);
+            let (is_own, is_last) = (entry.by == id, entry.remaining == 0);
+            let text = entry.texts.get_mut(spelling)?;
+            if is_last {
+                let text = core::mem::take(text);
+                room.trim();
+                if !is_own {
+                    *more = self.waiting > 0;
+                    return Some(Message::Text(text));
+                }
+            } else if !is_own {
+                *more = self.waiting > 0;
+                // Last, so that it is written where the caller wants it.
+                return Some(Message::Text(text.clone()));
+            }
+        }
+        None
+    }
+
+    fn take_batch(
         &mut self,
         id: ConnId,
         room: &mut Room,
@@ -206,31 +255,11 @@ impl Member {
                 return text;
             }
         }
-        if self.waiting == 0 {
-            None
-        } else if config.flush_interval.is_none() {
-            self.take_change(id, room, spelling)
-        } else {
+        if config.flush_interval.is_some() {
             self.take_collected(id, room, spelling, config.max_batch_bytes)
+        } else {
+            None
         }
-    }
-
-    #[inline]
-    fn take_change(&mut self, id: ConnId, room: &mut Room, spelling: usize) -> Option<Bytes> {
-        while self.waiting > 0 {
-            let Some(entry) = room.entry(self.cursor) else { break };
-            self.cursor = self.cursor.saturating_add(1);
-            self.waiting = self.waiting.saturating_sub(entry.cost);
-            entry.remaining = entry.remaining.saturating_sub(1);
-            let text = if entry.by == id { None } else { entry.texts.get(spelling).cloned() };
-            if entry.remaining == 0 {
-                room.trim();
-            }
-            if text.is_some() {
-                return text;
-            }
-        }
-        None
     }
 
     /// A batch of what was collected, which may be the same for others (step 6).

@@ -339,12 +339,14 @@ impl<P: Policy> Hub<P> {
         let Self { slots, rooms, config, .. } = self;
         let slot = slots.get_mut(id.slot as usize)?;
         let connection = slot.connection.as_mut().filter(|_| slot.generation == id.generation)?;
+        if !connection.is_ready {
+            return None;
+        }
         match &mut connection.state {
             State::Member(member) => {
                 let room = rooms.get_mut(member.room)?;
-                let text = member.take(id, room, spelling(connection.dialect), config);
-                connection.is_ready = text.is_some() && member.has_more();
-                text.map(Message::Text)
+                let spelling = spelling(connection.dialect);
+                member.take(id, room, spelling, config, &mut connection.is_ready)
             }
             State::Waiting { .. } => None,
             State::Ended(ended) => {
