@@ -9,7 +9,7 @@ use super::ConnId;
 use crate::{BatchWriter, CodecConfig, Dialect, ServerMessage, ValueRef};
 
 /// Bytes that a room's buffer gets at least, for many small texts.
-const CHUNK: usize = 512;
+const CHUNK: usize = 256;
 
 /// A point in the order of a room's changes.
 pub(super) type Seq = u64;
@@ -203,11 +203,10 @@ impl Room {
         while self.log.front().is_some_and(|entry| entry.remaining == 0) {
             self.log.pop_front();
         }
+        // An idle room is small.
         if self.log.is_empty() {
+            self.log = VecDeque::new();
             self.batches = [None, None];
-            if self.log.capacity() > 64 {
-                self.log = VecDeque::new();
-            }
         }
     }
 
