@@ -7,7 +7,7 @@ use smallwire_core::Message;
 use smallwire_core::json::escaped_len;
 
 use super::ConnId;
-use super::room::{CachedBatch, Room, SPELLINGS, Seq, Variable, batch_of, spelling};
+use super::room::{CachedBatch, Room, SPELLINGS, Seq, Variable, batch_of, codec_of, spelling};
 use crate::{BatchWriter, CodecConfig, Dialect, HubConfig, ServerMessage};
 
 #[derive(Debug)]
@@ -71,15 +71,15 @@ impl Member {
     }
 
     /// Bytes of text that wait for it.
-    pub(super) fn pending_bytes(&self, id: ConnId, room: &Room) -> usize {
+    pub(super) fn pending_bytes(&self, id: ConnId, room: &Room, dialect: Dialect) -> usize {
         let Some(backlog) = &self.backlog else { return self.waiting };
         let more = match &backlog.mode {
             Mode::Following => return self.waiting,
             Mode::Merging { everything } => {
-                text_len(&room.set_since(self.cursor, (!everything).then_some(id)))
+                text_len(&room.set_since(self.cursor, (!everything).then_some(id)), dialect)
             }
             Mode::Resyncing { gone_bytes, .. } => {
-                gone_bytes.saturating_add(text_len(&room.set_since(0, None)))
+                gone_bytes.saturating_add(text_len(&room.set_since(0, None), dialect))
             }
         };
         backlog.frozen_bytes.saturating_add(more)
@@ -89,7 +89,7 @@ impl Member {
     pub(super) fn begin_with_snapshot(
         &mut self,
         room: &Room,
-        spelling: usize,
+        dialect: Dialect,
         config: &HubConfig,
     ) -> bool {
         let sets = room.set_since(0, None);
@@ -97,11 +97,11 @@ impl Member {
             return false;
         }
         let backlog = self.backlog.get_or_insert_default();
-        if text_len(&sets) > config.max_untaken {
+        if text_len(&sets, dialect) > config.max_untaken {
             backlog.mode = Mode::Merging { everything: true };
             self.cursor = 0;
         } else {
-            backlog.freeze_sets(&sets, room.codec(spelling), config.max_server_message);
+            backlog.freeze_sets(&sets, codec_of(dialect), config.max_server_message);
             self.waiting = backlog.frozen_bytes;
         }
         true
@@ -150,20 +150,20 @@ impl Member {
         config: &HubConfig,
     ) -> bool {
         let Some(backlog) = &mut self.backlog else { return false };
-        let spelling = spelling(Dialect::Scratch);
-        let text = texts.get(spelling).map(|text| &**text).unwrap_or_default();
+        let dialect = Dialect::Scratch;
+        let text = texts.get(spelling(dialect)).map(|text| &**text).unwrap_or_default();
         match &mut backlog.mode {
             Mode::Following => false,
             // It knows, and what is merged has the new name.
             Mode::Merging { .. } if by == id => false,
             Mode::Merging { everything } => {
                 let sets = room.set_since(self.cursor, (!*everything).then_some(id));
-                let frozen = backlog.frozen_bytes.saturating_add(text_len(&sets));
+                let frozen = backlog.frozen_bytes.saturating_add(text_len(&sets, dialect));
                 backlog.mode = Mode::Merging { everything: false };
                 self.cursor = room.next.saturating_add(1);
                 let too_much = frozen.saturating_add(text.len()) > config.max_untaken;
                 if !too_much {
-                    backlog.freeze_sets(&sets, room.codec(spelling), config.max_batch_bytes);
+                    backlog.freeze_sets(&sets, codec_of(dialect), config.max_batch_bytes);
                 }
                 backlog.freeze(Bytes::copy_from_slice(text), Some(removes.into()));
                 if too_much {
@@ -192,20 +192,31 @@ impl Member {
         }
     }
 
+    /// A change of its own may have made void all that was merged for it.
+    pub(super) fn settle(&mut self, id: ConnId, room: &Room) {
+        let Some(backlog) = &self.backlog else { return };
+        if let Mode::Merging { everything } = backlog.mode {
+            let sets = room.set_since(self.cursor, (!everything).then_some(id));
+            if backlog.frozen.is_empty() && sets.is_empty() {
+                self.backlog = None;
+            }
+        }
+    }
+
     /// What is to be sent next, and whether there is more.
     #[inline]
     pub(super) fn take(
         &mut self,
         id: ConnId,
         room: &mut Room,
-        spelling: usize,
+        dialect: Dialect,
         config: &HubConfig,
         more: &mut bool,
     ) -> Option<Message> {
         if self.backlog.is_none() && config.flush_interval.is_none() {
-            return self.take_change(id, room, spelling, more);
+            return self.take_change(id, room, spelling(dialect), more);
         }
-        let text = self.take_batch(id, room, spelling, config);
+        let text = self.take_batch(id, room, dialect, config);
         *more = text.is_some() && self.has_more();
         text.map(Message::Text)
     }
@@ -246,17 +257,17 @@ impl Member {
         &mut self,
         id: ConnId,
         room: &mut Room,
-        spelling: usize,
+        dialect: Dialect,
         config: &HubConfig,
     ) -> Option<Bytes> {
         if self.backlog.is_some() {
-            let text = self.take_backlog(id, room, spelling, config);
+            let text = self.take_backlog(id, room, dialect, config);
             if text.is_some() {
                 return text;
             }
         }
         if config.flush_interval.is_some() {
-            self.take_collected(id, room, spelling, config.max_batch_bytes)
+            self.take_collected(id, room, spelling(dialect), config.max_batch_bytes)
         } else {
             None
         }
@@ -311,7 +322,7 @@ impl Member {
         &mut self,
         id: ConnId,
         room: &Room,
-        spelling: usize,
+        dialect: Dialect,
         config: &HubConfig,
     ) -> Option<Bytes> {
         let backlog = self.backlog.as_mut()?;
@@ -325,7 +336,7 @@ impl Member {
             return Some(text);
         }
         if let Mode::Resyncing { gone, .. } = &mut backlog.mode {
-            let deletes = take_deletes(gone, room, spelling, config);
+            let deletes = take_deletes(gone, room, config);
             if gone.is_empty() {
                 backlog.mode = Mode::Merging { everything: true };
                 self.cursor = 0;
@@ -338,7 +349,7 @@ impl Member {
             let sets = room.set_since(self.cursor, (!everything).then_some(id));
             // As whole as a snapshot is.
             let limit = if everything { config.max_server_message } else { config.max_batch_bytes };
-            let (text, taken) = batch_of(&sets, room.codec(spelling), limit);
+            let (text, taken) = batch_of(&sets, codec_of(dialect), limit);
             if let Some((_, last)) = taken.checked_sub(1).and_then(|last| sets.get(last)) {
                 self.cursor = last.set.saturating_add(1);
             }
@@ -351,25 +362,24 @@ impl Member {
     }
 }
 
-/// Bytes of text of these sets, a few more or less.
-fn text_len(sets: &[(&str, &Variable)]) -> usize {
-    const AROUND: usize = r#"{"kind":"set","variable":"","value":""}"#.len();
+/// Bytes of text of these sets, each by itself.
+fn text_len(sets: &[(&str, &Variable)], dialect: Dialect) -> usize {
+    let around = match dialect {
+        Dialect::Documented => r#"{"kind":"set","variable":"","value":""}"#,
+        Dialect::Deployed2020 => r#"{"kind":"set","var":"","value":""}"#,
+        Dialect::Scratch => r#"{"method":"set","name":"","value":""}"#,
+    };
     sets.iter().fold(0, |len, (name, variable)| {
         let texts = escaped_len(name).saturating_add(escaped_len(variable.value().as_str()));
-        len.saturating_add(texts).saturating_add(AROUND)
+        len.saturating_add(texts).saturating_add(around.len())
     })
 }
 
 /// A batch of deletes of the names that the room no longer has.
-fn take_deletes(
-    gone: &mut BTreeSet<Box<str>>,
-    room: &Room,
-    spelling: usize,
-    config: &HubConfig,
-) -> Option<Bytes> {
+fn take_deletes(gone: &mut BTreeSet<Box<str>>, room: &Room, config: &HubConfig) -> Option<Bytes> {
     // One always fits.
     let one = config.limits.max_name.saturating_mul(6).saturating_add(64);
-    let codec = room.codec(spelling).max_server_message(config.max_server_message.max(one));
+    let codec = codec_of(Dialect::Scratch).max_server_message(config.max_server_message.max(one));
     let mut text = Vec::new();
     let mut writer = BatchWriter::new(&codec, &mut text);
     while let Some(name) = gone.pop_first() {

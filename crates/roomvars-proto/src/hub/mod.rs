@@ -345,8 +345,7 @@ impl<P: Policy> Hub<P> {
         match &mut connection.state {
             State::Member(member) => {
                 let room = rooms.get_mut(member.room)?;
-                let spelling = spelling(connection.dialect);
-                member.take(id, room, spelling, config, &mut connection.is_ready)
+                member.take(id, room, connection.dialect, config, &mut connection.is_ready)
             }
             State::Waiting { .. } => None,
             State::Ended(ended) => {
@@ -422,7 +421,7 @@ impl<P: Policy> Hub<P> {
             room: room.map(|room| &*room.id),
             username: member.map(|member| &*member.username),
             pending_bytes: match (member, room) {
-                (Some(member), Some(room)) => member.pending_bytes(id, room),
+                (Some(member), Some(room)) => member.pending_bytes(id, room, connection.dialect),
                 _ => 0,
             },
             is_merging: member.is_some_and(|member| !member.is_following()),
@@ -674,7 +673,8 @@ impl<P: Policy> Hub<P> {
         if let Some(count) = room.spellings.get_mut(spelling) {
             *count = count.saturating_add(1);
         }
-        let has_snapshot = was_there && member.begin_with_snapshot(room, spelling, config);
+        let has_snapshot =
+            was_there && member.begin_with_snapshot(room, connection.dialect, config);
         connection.state = State::Member(member);
         connection.tells_joined = true;
         if has_snapshot {
@@ -826,6 +826,9 @@ impl<P: Policy> Hub<P> {
                     member.start_merging(id, room, spelling, config);
                 }
             }
+        }
+        if let Some(member) = member(slots, by.slot) {
+            member.settle(by, room);
         }
         if let Some(interval) = config.flush_interval {
             room.unflushed = room.unflushed.saturating_add(cost);

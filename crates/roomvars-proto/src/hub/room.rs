@@ -132,16 +132,6 @@ impl Room {
         }
     }
 
-    /// How clients of this spelling are written to. The limit on length is whoever's asks.
-    pub(super) fn codec(&self, spelling: usize) -> CodecConfig {
-        let dialect = match (self.is_scratch, spelling) {
-            (true, _) => Dialect::Scratch,
-            (false, 0) => Dialect::Documented,
-            (false, _) => Dialect::Deployed2020,
-        };
-        CodecConfig::default().dialect(dialect).max_server_message(usize::MAX)
-    }
-
     /// Writes a change, once for each spelling that somebody other than `by` has.
     #[inline]
     pub(super) fn encode(&mut self, message: &ServerMessage<'_>, by: usize) -> [Bytes; SPELLINGS] {
@@ -156,7 +146,11 @@ impl Room {
     }
 
     pub(super) fn encode_as(&mut self, message: &ServerMessage<'_>, spelling: usize) -> Bytes {
-        let codec = self.codec(spelling);
+        let codec = codec_of(match (self.is_scratch, spelling) {
+            (true, _) => Dialect::Scratch,
+            (false, 0) => Dialect::Documented,
+            (false, _) => Dialect::Deployed2020,
+        });
         let Some(buffer) = self.buffers.get_mut(spelling) else { return Bytes::new() };
         if buffer.capacity() < CHUNK / 4 {
             buffer.reserve(CHUNK);
@@ -229,6 +223,11 @@ impl Room {
         set.sort_unstable_by_key(|(_, variable)| variable.set);
         set
     }
+}
+
+/// How a hub writes, whose limits are those of the batch.
+pub(super) fn codec_of(dialect: Dialect) -> CodecConfig {
+    CodecConfig::default().dialect(dialect).max_server_message(usize::MAX)
 }
 
 /// As many of these sets as `limit` bytes hold, but at least one, and how many they are.
