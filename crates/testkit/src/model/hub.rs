@@ -230,11 +230,11 @@ impl Hub {
         if let Some((per_second, burst)) = rate {
             let one = Duration::from_nanos(1_000_000_000 / u64::from(per_second));
             let (since, left) = client.credit.unwrap_or((now, one * burst));
-            let left = (left + (now - since)).min(one * burst);
-            if left < one {
+            let left = (left + now.saturating_sub(since)).min(one * burst);
+            let Some(left) = left.checked_sub(one) else {
                 return Err(if is_scratch { 4003 } else { 4004 });
-            }
-            client.credit = Some((now, left - one));
+            };
+            client.credit = Some((now, left));
         }
         let codec = CodecConfig::default()
             .dialect(dialect)
@@ -252,7 +252,7 @@ impl Hub {
                     .iter()
                     .map(|(name, value)| (name.into_owned(), value.into_owned()))
                     .collect();
-                self.join(number, (is_scratch, room.as_str().to_owned()), &username, variables)
+                self.join(number, (is_scratch, room.as_str().to_owned()), &username, &variables)
             }
             _ if is_waiting => Err(4000),
             ClientMessage::Set { variable, value } | ClientMessage::Create { variable, value } => {
@@ -291,7 +291,7 @@ impl Hub {
         number: u64,
         id: (bool, String),
         username: &str,
-        variables: Vec<(String, String)>,
+        variables: &[(String, String)],
     ) -> Verdict {
         let limits = self.config.limits;
         let is_between = |text: &str, max| !text.is_empty() && text.len() <= max;
@@ -339,7 +339,7 @@ impl Hub {
                 self.rooms.remove(&longest.ok_or(4003_u16)?);
             }
             let mut room = Room::default();
-            for (name, value) in &variables {
+            for (name, value) in variables {
                 room.variables.insert(name.clone(), Value::Text(value.as_str().into()));
             }
             room.order = room.variables.keys().cloned().collect();
