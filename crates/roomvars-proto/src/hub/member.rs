@@ -7,8 +7,8 @@ use smallwire_core::Message;
 use smallwire_core::json::escaped_len;
 
 use super::ConnId;
-use super::room::{CachedBatch, Room, SPELLINGS, Seq, Variable, batch_of, codec_of, spelling};
-use crate::{BatchWriter, CodecConfig, Dialect, HubConfig, ServerMessage};
+use super::room::{CachedBatch, Room, SPELLINGS, Seq, Variable, batch_of, set_of, spelling};
+use crate::{Dialect, HubConfig, ServerMessage};
 
 #[derive(Debug)]
 pub(super) struct Member {
@@ -101,7 +101,7 @@ impl Member {
             backlog.mode = Mode::Merging { everything: true };
             self.cursor = 0;
         } else {
-            backlog.freeze_sets(&sets, codec_of(dialect), config.max_server_message);
+            backlog.freeze_sets(&sets, dialect, config.max_server_message);
             self.waiting = backlog.frozen_bytes;
         }
         true
@@ -163,7 +163,7 @@ impl Member {
                 self.cursor = room.next.saturating_add(1);
                 let too_much = frozen.saturating_add(text.len()) > config.max_untaken;
                 if !too_much {
-                    backlog.freeze_sets(&sets, codec_of(dialect), config.max_batch_bytes);
+                    backlog.freeze_sets(&sets, dialect, config.max_batch_bytes);
                 }
                 backlog.freeze(Bytes::copy_from_slice(text), Some(removes.into()));
                 if too_much {
@@ -172,7 +172,7 @@ impl Member {
                 false
             }
             Mode::Resyncing { gone, gone_bytes, since } => {
-                let size = removes.len().saturating_add(64);
+                let size = name_len(removes);
                 let is_known = room
                     .variables
                     .get(removes)
@@ -335,21 +335,28 @@ impl Member {
             }
             return Some(text);
         }
-        if let Mode::Resyncing { gone, .. } = &mut backlog.mode {
-            let deletes = take_deletes(gone, room, config);
+        if let Mode::Resyncing { gone, gone_bytes, .. } = &mut backlog.mode {
+            gone.retain(|name| !room.variables.contains_key(name));
+            let deletes =
+                gone.iter().map(|name| ServerMessage::Delete { variable: (&**name).into() });
+            let (text, taken) = batch_of(deletes, dialect, config.max_batch_bytes);
+            for _ in 0..taken {
+                gone.pop_first();
+            }
+            *gone_bytes = names_len(gone);
             if gone.is_empty() {
                 backlog.mode = Mode::Merging { everything: true };
                 self.cursor = 0;
             }
-            if deletes.is_some() {
-                return deletes;
+            if taken > 0 {
+                return Some(text);
             }
         }
         if let Mode::Merging { everything } = backlog.mode {
             let sets = room.set_since(self.cursor, (!everything).then_some(id));
             // As whole as a snapshot is.
             let limit = if everything { config.max_server_message } else { config.max_batch_bytes };
-            let (text, taken) = batch_of(&sets, codec_of(dialect), limit);
+            let (text, taken) = batch_of(sets.iter().map(set_of), dialect, limit);
             if let Some((_, last)) = taken.checked_sub(1).and_then(|last| sets.get(last)) {
                 self.cursor = last.set.saturating_add(1);
             }
@@ -360,6 +367,16 @@ impl Member {
         }
         None
     }
+}
+
+/// What names that are gone count.
+fn names_len(gone: &BTreeSet<Box<str>>) -> usize {
+    gone.iter().fold(0, |len, name| len.saturating_add(name_len(name)))
+}
+
+/// About what a delete of it takes.
+fn name_len(name: &str) -> usize {
+    name.len().saturating_add(64)
 }
 
 /// Bytes of text of these sets, each by itself.
@@ -375,23 +392,6 @@ fn text_len(sets: &[(&str, &Variable)], dialect: Dialect) -> usize {
     })
 }
 
-/// A batch of deletes of the names that the room no longer has.
-fn take_deletes(gone: &mut BTreeSet<Box<str>>, room: &Room, config: &HubConfig) -> Option<Bytes> {
-    // One always fits.
-    let one = config.limits.max_name.saturating_mul(6).saturating_add(64);
-    let codec = codec_of(Dialect::Scratch).max_server_message(config.max_server_message.max(one));
-    let mut text = Vec::new();
-    let mut writer = BatchWriter::new(&codec, &mut text);
-    while let Some(name) = gone.pop_first() {
-        let delete = ServerMessage::Delete { variable: (&*name).into() };
-        if !room.variables.contains_key(&name) && writer.push(&delete).is_err() {
-            gone.insert(name);
-            break;
-        }
-    }
-    (!text.is_empty()).then(|| text.into())
-}
-
 impl Backlog {
     fn freeze(&mut self, text: Bytes, removes: Option<Box<str>>) {
         self.frozen_bytes = self.frozen_bytes.saturating_add(text.len());
@@ -399,9 +399,9 @@ impl Backlog {
     }
 
     /// Sets that others come after, in batches of up to `limit` bytes.
-    fn freeze_sets(&mut self, mut sets: &[(&str, &Variable)], codec: CodecConfig, limit: usize) {
+    fn freeze_sets(&mut self, mut sets: &[(&str, &Variable)], dialect: Dialect, limit: usize) {
         while !sets.is_empty() {
-            let (text, taken) = batch_of(sets, codec, limit);
+            let (text, taken) = batch_of(sets.iter().map(set_of), dialect, limit);
             self.freeze(text, None);
             sets = sets.get(taken.max(1)..).unwrap_or_default();
         }
@@ -448,8 +448,7 @@ impl Backlog {
     fn resync(&mut self, since: Seq) {
         let frozen = core::mem::take(&mut self.frozen);
         let gone: BTreeSet<_> = frozen.into_iter().filter_map(|frozen| frozen.removes).collect();
-        let sizes = gone.iter().map(|name| name.len().saturating_add(64));
-        let gone_bytes = sizes.fold(0, usize::saturating_add);
+        let gone_bytes = names_len(&gone);
         self.frozen_bytes = 0;
         self.mode = Mode::Resyncing { gone, gone_bytes, since };
     }

@@ -6,7 +6,8 @@ use alloc::vec::Vec;
 use bytes::{Bytes, BytesMut};
 
 use super::ConnId;
-use crate::{BatchWriter, CodecConfig, Dialect, ServerMessage, ValueRef};
+use crate::codec::Space;
+use crate::{Dialect, ServerMessage, ValueRef};
 
 /// Bytes that a room's buffer gets at least, for many small texts.
 const CHUNK: usize = 256;
@@ -146,17 +147,17 @@ impl Room {
     }
 
     pub(super) fn encode_as(&mut self, message: &ServerMessage<'_>, spelling: usize) -> Bytes {
-        let codec = codec_of(match (self.is_scratch, spelling) {
+        let dialect = match (self.is_scratch, spelling) {
             (true, _) => Dialect::Scratch,
             (false, 0) => Dialect::Documented,
             (false, _) => Dialect::Deployed2020,
-        });
+        };
         let Some(buffer) = self.buffers.get_mut(spelling) else { return Bytes::new() };
         if buffer.capacity() < CHUNK / 4 {
             buffer.reserve(CHUNK);
         }
         // The dialect has it, and what the room keeps was decoded by the same rules.
-        let _ = message.encode(&codec, buffer);
+        let _ = message.put(dialect, Space::of(usize::MAX), buffer);
         buffer.split().freeze()
     }
 
@@ -225,29 +226,25 @@ impl Room {
     }
 }
 
-/// How a hub writes, whose limits are those of the batch.
-pub(super) fn codec_of(dialect: Dialect) -> CodecConfig {
-    CodecConfig::default().dialect(dialect).max_server_message(usize::MAX)
-}
-
-/// As many of these sets as `limit` bytes hold, but at least one, and how many they are.
-pub(super) fn batch_of(
-    sets: &[(&str, &Variable)],
-    codec: CodecConfig,
+/// As many of these as `limit` bytes hold, but at least one, and how many they are.
+pub(super) fn batch_of<'a>(
+    messages: impl Iterator<Item = ServerMessage<'a>>,
+    dialect: Dialect,
     limit: usize,
 ) -> (Bytes, usize) {
-    let mut text = Vec::new();
-    let codec = codec.max_server_message(limit);
-    let mut writer = BatchWriter::new(&codec, &mut text);
-    let mut taken = sets.iter().take_while(|one| writer.push(&set_of(**one)).is_ok()).count();
-    if let (0, Some(one)) = (taken, sets.first()) {
-        let _ = set_of(*one).encode(&codec.max_server_message(usize::MAX), &mut text);
-        taken = 1;
+    let (mut text, mut taken) = (Vec::new(), 0_usize);
+    for message in messages {
+        let limit = if taken == 0 { usize::MAX } else { limit };
+        let space = Space { limit, before: text.len() };
+        if message.put(dialect, space, &mut text).is_err() {
+            break;
+        }
+        taken = taken.saturating_add(1);
     }
     (text.into(), taken)
 }
 
 /// What says so.
-fn set_of<'a>((name, variable): (&'a str, &'a Variable)) -> ServerMessage<'a> {
-    ServerMessage::Set { variable: name.into(), value: variable.value() }
+pub(super) fn set_of<'a>((name, variable): &(&'a str, &'a Variable)) -> ServerMessage<'a> {
+    ServerMessage::Set { variable: (*name).into(), value: variable.value() }
 }
