@@ -283,7 +283,7 @@ impl Member {
     ) -> Option<Bytes> {
         let from = self.cursor;
         let (mut to, mut len, mut texts, mut has_own) = (from, 0_usize, Vec::new(), false);
-        while to < room.flushed {
+        while self.waiting > 0 && to < room.flushed {
             let Some(entry) = room.entry(to) else { break };
             if entry.by == id {
                 has_own = true;
