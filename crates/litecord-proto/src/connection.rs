@@ -237,7 +237,7 @@ impl<S: Side> Connection<S> {
         let args = Json::of(args)?;
         let nonce = self.last_request.saturating_add(1);
         self.send(|writer, text| {
-            writer.request(what, args.as_ref(), JsonRef(&nonce.to_string()), text)
+            writer.request(what, args.as_ref(), JsonRef::of_checked(&nonce.to_string()), text)
         })?;
         self.last_request = nonce;
         let deadline = self.clock.after(self.config.request_timeout);
@@ -267,7 +267,9 @@ impl<S: Side> Connection<S> {
         let nonce = nonce.ok_or(AnswerError::NotOpen(id))?;
         self.check_ready()?;
         let result = Json::of(result).map_err(SendError::from)?;
-        self.send(|writer, text| writer.response(JsonRef(&nonce), result.as_ref(), text))?;
+        self.send(|writer, text| {
+            writer.response(JsonRef::of_checked(&nonce), result.as_ref(), text)
+        })?;
         if let Some(pending) = &mut self.pending {
             pending.remove_theirs(id);
         }

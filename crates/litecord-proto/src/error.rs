@@ -1,5 +1,3 @@
-use alloc::string::String;
-
 use smallwire_core::json::Fault;
 use thiserror::Error;
 
@@ -98,21 +96,6 @@ pub enum EncodeError {
     BufferFull,
 }
 
-/// A value isn't JSON of the wanted shape, or can't be written as JSON.
-#[derive(Debug, Clone, PartialEq, Eq, Error)]
-#[error("{message} at byte {offset}")]
-pub struct JsonError {
-    pub(crate) message: String,
-    pub(crate) offset: usize,
-}
-
-impl JsonError {
-    /// Where in the text it was noticed, in bytes.
-    pub const fn offset(&self) -> usize {
-        self.offset
-    }
-}
-
 #[cfg(feature = "std")]
 pub use session::{AnswerError, DecideError, SendError, SessionError, Violation, ViolationKind};
 
@@ -122,7 +105,9 @@ mod session {
 
     use thiserror::Error;
 
-    use super::{DecodeError, DecodeErrorKind, EncodeError, JsonError};
+    use smallwire_core::JsonError;
+
+    use super::{DecodeError, DecodeErrorKind, EncodeError};
     use crate::{CloseCode, OpCode, PeerRequestId};
 
     /// Why a session ended, when it didn't end cleanly.

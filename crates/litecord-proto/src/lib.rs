@@ -21,7 +21,6 @@ mod connection;
 mod error;
 #[cfg(feature = "std")]
 mod event;
-mod json;
 mod message;
 #[cfg(feature = "std")]
 mod pending;
@@ -37,14 +36,13 @@ pub use config::{CodecConfig, Directions};
 pub use config::{Config, Limits};
 #[cfg(feature = "std")]
 pub use error::{AnswerError, DecideError, SendError, SessionError, Violation, ViolationKind};
-pub use error::{DecodeError, DecodeErrorKind, EncodeError, JsonError};
+pub use error::{DecodeError, DecodeErrorKind, EncodeError};
 #[cfg(feature = "std")]
 pub use event::{ClientEvent, Outcome, PeerRequestId, RequestId, ServerEvent};
-pub use json::{Json, JsonRef};
 pub use message::{ClientMessage, CloseCode, OpCode, Role, ServerMessage};
 #[cfg(feature = "std")]
 pub use server::Server;
-pub use smallwire_core::{Backoff, CloseFrame, Message, Secret};
+pub use smallwire_core::{Backoff, CloseFrame, Json, JsonError, JsonRef, Message, Secret};
 #[cfg(feature = "std")]
 pub use smallwire_core::{End, Session};
 

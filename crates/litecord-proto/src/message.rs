@@ -566,19 +566,19 @@ impl<'a> Fields<'a> {
     }
 
     fn args(&self) -> Result<JsonRef<'a>, DecodeError> {
-        self.required(Key::A).map(JsonRef)
+        self.required(Key::A).map(JsonRef::of_checked)
     }
 
     fn nonce(&self) -> Result<JsonRef<'a>, DecodeError> {
-        self.required(Key::N).map(JsonRef)
+        self.required(Key::N).map(JsonRef::of_checked)
     }
 
     fn result(&self) -> Result<JsonRef<'a>, DecodeError> {
-        self.required(Key::R).map(JsonRef)
+        self.required(Key::R).map(JsonRef::of_checked)
     }
 
     fn raw(&self) -> JsonRef<'a> {
-        JsonRef(self.text.trim_ascii())
+        JsonRef::of_checked(self.text.trim_ascii())
     }
 
     fn string(&self, key: Key) -> Result<Cow<'a, str>, DecodeError> {

@@ -52,6 +52,11 @@ mod session {
             self.latest.saturating_sub(self.stood_still)
         }
 
+        /// The latest `now`, in nanoseconds since the start.
+        pub fn elapsed(&self) -> u64 {
+            self.latest
+        }
+
         /// The session time `duration` later.
         pub fn after(&self, duration: Duration) -> Time {
             self.time().saturating_add(nanos(duration))

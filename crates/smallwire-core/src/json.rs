@@ -7,6 +7,7 @@
 
 #![allow(clippy::inline_always, reason = "else most of the time goes into calls")]
 
+use alloc::borrow::Cow;
 use alloc::string::String;
 
 use bytes::BufMut;
@@ -427,4 +428,195 @@ pub fn put_escaped(text: &str, dst: &mut impl BufMut) {
             dst.put_slice(escaped.get(..len).unwrap_or_default());
         }
     });
+}
+
+/// What a well-formed string says, from the text between its quotes: borrowed, unless there are escapes
+/// in it. `None` if it has a lone surrogate.
+#[inline]
+pub fn plain(between_quotes: &str) -> Option<Cow<'_, str>> {
+    if has_escapes(between_quotes) {
+        unescape(between_quotes).map(Cow::Owned)
+    } else {
+        Some(Cow::Borrowed(between_quotes))
+    }
+}
+
+/// The digits of a number, without the heap.
+pub fn decimal(number: u64, room: &mut [u8; 20]) -> &str {
+    let mut rest = number;
+    let mut start = room.len();
+    for digit in room.iter_mut().rev() {
+        *digit = b'0' | u8::try_from(rest % 10).unwrap_or_default();
+        start = start.saturating_sub(1);
+        rest /= 10;
+        if rest == 0 {
+            break;
+        }
+    }
+    core::str::from_utf8(room.get(start..).unwrap_or_default()).unwrap_or_default()
+}
+
+/// A piece of an object that is to be written.
+#[derive(Debug, Clone, Copy)]
+pub enum Part<'a> {
+    /// As it is.
+    Json(&'a str),
+    /// What a string is to say, and how long it is with escapes.
+    Text(&'a str, usize),
+}
+
+impl<'a> Part<'a> {
+    /// What a string is to say.
+    #[inline(always)]
+    pub fn text(text: &'a str) -> Self {
+        Self::Text(text, escaped_len(text))
+    }
+
+    /// Its bytes.
+    #[inline(always)]
+    pub fn len(self) -> usize {
+        match self {
+            Self::Json(json) => json.len(),
+            Self::Text(_, len) => len,
+        }
+    }
+
+    /// Whether it has none.
+    pub fn is_empty(self) -> bool {
+        self.len() == 0
+    }
+
+    /// Writes it.
+    ///
+    /// # Panics
+    /// `dst` is of fixed size and has less room than [`len`](Self::len).
+    #[inline(always)]
+    pub fn put(self, dst: &mut impl BufMut) {
+        match self {
+            Self::Json(json) => dst.put_slice(json.as_bytes()),
+            Self::Text(text, len) if len == text.len() => dst.put_slice(text.as_bytes()),
+            Self::Text(text, _) => put_escaped(text, dst),
+        }
+    }
+}
+
+/// What an object has under `N` known keys, as JSON, read in one pass.
+#[derive(Debug)]
+pub struct Fields<'a, const N: usize> {
+    text: &'a str,
+    values: [Option<&'a str>; N],
+}
+
+/// Why an object's fields can't be read, and where in the text.
+#[derive(Debug, Clone, Copy)]
+pub enum FieldsError<'a> {
+    /// It isn't JSON, or nested too deep.
+    Fault(Fault<'a>),
+    /// It is JSON, but no object.
+    NotAnObject(usize),
+    /// A known key, by its number, stands there twice.
+    Duplicate(usize, usize),
+    /// More than white space follows the object.
+    Trailing(usize),
+}
+
+impl<'a> From<Fault<'a>> for FieldsError<'a> {
+    fn from(fault: Fault<'a>) -> Self {
+        Self::Fault(fault)
+    }
+}
+
+impl<'a, const N: usize> Fields<'a, N> {
+    /// Nothing of `text` is read yet.
+    #[inline]
+    pub fn new(text: &'a str) -> Self {
+        Self { text, values: [None; N] }
+    }
+
+    /// Reads the one object in the text. `usual` may take a key and its colon where they stand as they do
+    /// nearly always; `known` gives the number of a key.
+    ///
+    /// In place: a result with all the fields in it would be copied.
+    ///
+    /// # Errors
+    /// The first thing that is wrong.
+    #[inline(always)]
+    pub fn read(
+        &mut self,
+        usual: impl Fn(&'a [u8]) -> Option<(usize, &'a [u8])>,
+        known: impl Fn(&str) -> Option<usize>,
+    ) -> Result<(), FieldsError<'a>> {
+        let Self { text, ref mut values } = *self;
+        let start = to_token(text.as_bytes());
+        let [b'{', inside @ ..] = start else { return Err(no_object(text, start)) };
+        let mut rest = inside;
+        if let token @ [b'}', ..] = to_token(inside) {
+            rest = token;
+        } else {
+            loop {
+                let key_start = to_token(rest);
+                let (key, later) = match usual(key_start) {
+                    Some((key, later)) => (Some(key), later),
+                    None => take_key(text, key_start, &known)?,
+                };
+                let value_start = to_token(later);
+                rest = value(value_start, 1)?;
+                if let Some(key) = key {
+                    let value = between(text, value_start, rest);
+                    if values.get_mut(key).and_then(|slot| slot.replace(value)).is_some() {
+                        return Err(FieldsError::Duplicate(key, offset(text, key_start)));
+                    }
+                }
+                rest = to_token(rest);
+                let [b',', later @ ..] = rest else { break };
+                rest = later;
+            }
+        }
+        match to_token(expect(rest, b'}')?) {
+            [] => Ok(()),
+            rest => Err(FieldsError::Trailing(offset(text, rest))),
+        }
+    }
+
+    /// What stands under a key.
+    #[inline(always)]
+    pub fn get(&self, key: usize) -> Option<&'a str> {
+        self.values.get(key).copied().flatten()
+    }
+
+    /// Where in the text this part of it is.
+    pub fn offset_of(&self, part: &str) -> usize {
+        part.as_ptr().addr().saturating_sub(self.text.as_ptr().addr())
+    }
+
+    /// Where the object ends, for what isn't in it.
+    pub fn end(&self) -> usize {
+        self.text.trim_ascii_end().len().saturating_sub(1)
+    }
+
+    /// The object, without white space around it.
+    pub fn object(&self) -> &'a str {
+        self.text.trim_ascii()
+    }
+}
+
+/// JSON of another kind, or none: a second look tells.
+#[cold]
+fn no_object<'a>(text: &str, start: &'a [u8]) -> FieldsError<'a> {
+    match value(start, 0).and_then(expect_end) {
+        Ok(_) => FieldsError::NotAnObject(offset(text, start)),
+        Err(fault) => fault.into(),
+    }
+}
+
+/// Takes any key, which may be written with escapes, and its colon.
+fn take_key<'a>(
+    text: &str,
+    rest: &'a [u8],
+    known: impl Fn(&str) -> Option<usize>,
+) -> Result<(Option<usize>, &'a [u8]), Fault<'a>> {
+    let later = string(rest)?;
+    let name = unquoted(between(text, rest, later)).unwrap_or_default();
+    let key = plain(name).and_then(|name| known(&name));
+    Ok((key, expect(later, b':')?))
 }

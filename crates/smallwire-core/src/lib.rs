@@ -15,13 +15,21 @@ extern crate std;
 
 mod backoff;
 pub mod clock;
+#[cfg(feature = "std")]
+mod connection;
 pub mod json;
+#[cfg(feature = "serde_json")]
+mod opaque;
 mod secret;
 #[cfg(feature = "std")]
 mod session;
 mod websocket;
 
 pub use backoff::Backoff;
+#[cfg(feature = "std")]
+pub use connection::{Connection, TRANSMIT_OVERHEAD};
+#[cfg(feature = "serde_json")]
+pub use opaque::{Json, JsonError, JsonRef};
 pub use secret::Secret;
 #[cfg(feature = "std")]
 pub use session::{End, Session};

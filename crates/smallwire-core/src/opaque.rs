@@ -1,14 +1,28 @@
 use alloc::boxed::Box;
-use alloc::string::ToString;
+use alloc::string::{String, ToString};
 use core::fmt;
 
 use serde::{Deserialize, Deserializer, Serialize, Serializer};
 use serde_json::value::RawValue;
 
-use smallwire_core::json::{self as scan, MAX_DEPTH};
+use thiserror::Error;
 
-use crate::JsonError;
-use crate::error::fault;
+use crate::json::{self, MAX_DEPTH};
+
+/// A value isn't JSON of the wanted shape, or can't be written as JSON.
+#[derive(Debug, Clone, PartialEq, Eq, Error)]
+#[error("{message} at byte {offset}")]
+pub struct JsonError {
+    message: String,
+    offset: usize,
+}
+
+impl JsonError {
+    /// Where in the text it was noticed, in bytes.
+    pub const fn offset(&self) -> usize {
+        self.offset
+    }
+}
 
 /// One JSON value as it is on the wire, borrowed: byte for byte, numbers of any size and `1.0`
 /// included.
@@ -19,16 +33,16 @@ use crate::error::fault;
 /// [`parse`](Self::parse) to say.
 ///
 /// ```
-/// use litecord_proto::JsonRef;
+/// use smallwire_core::JsonRef;
 ///
 /// let args = JsonRef::new("[1.0, 12345678901234567890123]")?;
 /// assert_eq!(args.get(), "[1.0, 12345678901234567890123]");
 /// assert_eq!(args.parse::<(f64, f64)>()?.0, 1.0);
 /// assert_eq!(args.parse::<(JsonRef<'_>, JsonRef<'_>)>()?.0.get(), "1.0");
-/// # Ok::<(), litecord_proto::JsonError>(())
+/// # Ok::<(), smallwire_core::JsonError>(())
 /// ```
 #[derive(Clone, Copy, PartialEq, Eq, PartialOrd, Ord, Hash)]
-pub struct JsonRef<'a>(pub(crate) &'a str);
+pub struct JsonRef<'a>(&'a str);
 
 impl<'a> JsonRef<'a> {
     /// `null`.
@@ -37,15 +51,21 @@ impl<'a> JsonRef<'a> {
     /// Checks that `text` is one JSON value; white space around it is left out.
     ///
     /// # Errors
-    /// It isn't, or it is nested deeper than 127 levels (L2).
+    /// It isn't, or it is nested deeper than 127 levels.
     pub fn new(text: &'a str) -> Result<Self, JsonError> {
-        let start = scan::to_token(text.as_bytes());
-        let end = scan::value(start, 1).and_then(|end| scan::expect_end(end).map(|_| end));
-        end.map(|end| Self(scan::between(text, start, end))).map_err(|fault| {
-            let error = self::fault(text, fault);
-            let offset = usize::try_from(error.offset).unwrap_or(usize::MAX);
-            JsonError { message: error.kind.to_string(), offset }
+        let start = json::to_token(text.as_bytes());
+        let end = json::value(start, 1).and_then(|end| json::expect_end(end).map(|_| end));
+        end.map(|end| Self(json::between(text, start, end))).map_err(|fault| {
+            let too_deep = "JSON nested deeper than 128 levels";
+            let message = if fault.is_too_deep() { too_deep } else { "not JSON" };
+            JsonError { message: message.into(), offset: fault.offset(text) }
         })
+    }
+
+    /// A value that a codec has found in a message, and so is one.
+    #[doc(hidden)]
+    pub const fn of_checked(text: &'a str) -> Self {
+        Self(text)
     }
 
     /// Its text.
@@ -53,7 +73,7 @@ impl<'a> JsonRef<'a> {
         self.0
     }
 
-    /// Whether it is an array, as arguments by the document are (L4).
+    /// Whether it is an array, an array.
     pub fn is_array(self) -> bool {
         self.0.starts_with('[')
     }
@@ -103,15 +123,15 @@ impl<'de: 'a, 'a> Deserialize<'de> for JsonRef<'a> {
 /// One JSON value as it is on the wire, owned; see [`JsonRef`].
 ///
 /// ```
-/// use litecord_proto::Json;
+/// use smallwire_core::Json;
 ///
 /// let json = Json::of(&("guild", [1, 2]))?;
 /// assert_eq!(json.get(), r#"["guild",[1,2]]"#);
 /// assert_eq!(json.parse::<(&str, [u8; 2])>()?, ("guild", [1, 2]));
-/// # Ok::<(), litecord_proto::JsonError>(())
+/// # Ok::<(), smallwire_core::JsonError>(())
 /// ```
 #[derive(Clone, PartialEq, Eq, PartialOrd, Ord, Hash)]
-pub struct Json(pub(crate) Box<str>);
+pub struct Json(Box<str>);
 
 impl Json {
     /// A value of yours as compact JSON.

@@ -1,0 +1,247 @@
+use smallwire_core::json::FieldsError;
+use thiserror::Error;
+
+use crate::OpCode;
+use crate::message::Key;
+
+/// What is wrong with a received message, and where.
+#[derive(Debug, Clone, Copy, PartialEq, Eq, Error)]
+#[error("{kind} at byte {offset}")]
+pub struct DecodeError {
+    /// What is wrong.
+    pub kind: DecodeErrorKind,
+    /// Where, in bytes from the start of the message.
+    pub offset: u64,
+}
+
+/// The ways in which a received message can be wrong.
+#[derive(Debug, Clone, Copy, PartialEq, Eq, Error)]
+#[non_exhaustive]
+pub enum DecodeErrorKind {
+    /// Longer than `max_message` (E4).
+    #[error("message of {len} bytes, the limit is {limit}")]
+    MessageTooLarge {
+        /// Its length.
+        len: usize,
+        /// The configured `max_message`.
+        limit: usize,
+    },
+    /// Not UTF-8 (E4).
+    #[error("not UTF-8")]
+    NotUtf8,
+    /// Not JSON (E4).
+    #[error("not JSON")]
+    NotJson,
+    /// JSON, but not an object.
+    #[error("not a JSON object")]
+    NotAnObject,
+    /// Nested deeper than 128 levels (E3).
+    #[error("JSON nested deeper than 128 levels")]
+    TooDeep,
+    /// A key that the protocol knows stands there twice (E3).
+    #[error("key {0:?} twice")]
+    DuplicateKey(&'static str),
+    /// A key of this opcode is missing.
+    #[error("key {0:?} is missing")]
+    MissingKey(&'static str),
+    /// A value isn't what it must be under its key (E3, E5).
+    #[error("{key:?} is not {expected}")]
+    InvalidValue {
+        /// The key.
+        key: &'static str,
+        /// What the value must be.
+        expected: &'static str,
+    },
+    /// The sender's role may not send this (E2).
+    #[error("{0} from the wrong side")]
+    WrongDirection(OpCode),
+}
+
+/// An error at `offset`.
+#[cold]
+pub(crate) fn error(kind: DecodeErrorKind, offset: usize) -> DecodeError {
+    DecodeError { kind, offset: offset as u64 }
+}
+
+/// Why the object in `text` can't be read.
+#[cold]
+pub(crate) fn unreadable(text: &str, why: FieldsError<'_>) -> DecodeError {
+    match why {
+        FieldsError::Fault(fault) if fault.is_too_deep() => {
+            error(DecodeErrorKind::TooDeep, fault.offset(text))
+        }
+        FieldsError::Fault(fault) => error(DecodeErrorKind::NotJson, fault.offset(text)),
+        FieldsError::NotAnObject(at) => error(DecodeErrorKind::NotAnObject, at),
+        FieldsError::Duplicate(key, at) => {
+            let name = Key::ALL.get(key).map_or("", |key| key.name());
+            error(DecodeErrorKind::DuplicateKey(name), at)
+        }
+        FieldsError::Trailing(at) => error(DecodeErrorKind::NotJson, at),
+    }
+}
+
+/// Why a message can't be written. What was to be written to is as it was.
+#[derive(Debug, Clone, Copy, PartialEq, Eq, Error)]
+#[non_exhaustive]
+pub enum EncodeError {
+    /// Longer than `max_message` (E4).
+    #[error("message of {len} bytes, the limit is {limit}")]
+    MessageTooLarge {
+        /// Its length.
+        len: usize,
+        /// The configured `max_message`.
+        limit: usize,
+    },
+    /// A heartbeat interval over 2^53 ms (E5).
+    #[error("a heartbeat interval of {0} ms")]
+    IntervalTooLong(u64),
+    /// The sender's role may not send this (E2).
+    #[error("{0} from the wrong side")]
+    WrongDirection(OpCode),
+    /// The buffer can't grow and has too little room.
+    #[error("no room in the buffer")]
+    BufferFull,
+}
+
+#[cfg(feature = "std")]
+pub use session::{DecideError, SendError, SessionError, Violation, ViolationKind};
+
+#[cfg(feature = "std")]
+mod session {
+    use alloc::boxed::Box;
+
+    use smallwire_core::JsonError;
+    use thiserror::Error;
+
+    use super::{DecodeError, DecodeErrorKind, EncodeError};
+    use crate::{CloseCode, OpCode};
+
+    /// Why a session ended, when it didn't end cleanly.
+    #[derive(Debug, Clone, PartialEq, Eq, Error)]
+    #[non_exhaustive]
+    pub enum SessionError {
+        /// The peer's fault. It is told so in a close frame, which is still to be sent (E4).
+        #[error("the peer violated the protocol: {0}")]
+        Violation(Violation),
+        /// The peer closed, with a code that isn't a normal end (E4).
+        #[error("closed by the peer: {code} {reason}")]
+        Closed {
+            /// What it says.
+            code: CloseCode,
+            /// What it says to whoever reads logs; may be empty.
+            reason: Box<str>,
+        },
+        /// The connection was lost: it ended without a close frame.
+        #[error("the connection was lost")]
+        ConnectionLost,
+        /// No Hello, no Identify, no decision or no Ready within `handshake_timeout` (steps 1 and 2).
+        #[error("the handshake took too long")]
+        HandshakeTimeout,
+        /// A Heartbeat of ours wasn't acknowledged within an interval (step 4).
+        #[error("the heartbeat stopped")]
+        HeartbeatTimeout,
+    }
+
+    impl SessionError {
+        /// Whether to connect again, after a [`Backoff`](crate::Backoff)'s delay: yes after all but
+        /// a refused token, which would be refused again (step 6).
+        pub fn should_reconnect(&self) -> bool {
+            !matches!(self, Self::Closed { code: CloseCode::IDENTIFY_FAILED, .. })
+        }
+    }
+
+    /// How the peer broke the protocol, and where.
+    #[derive(Debug, Clone, Copy, PartialEq, Eq, Error)]
+    #[error("{kind} at byte {offset}")]
+    pub struct Violation {
+        /// What it did.
+        pub kind: ViolationKind,
+        /// Where, in bytes from the start of the message.
+        pub offset: u64,
+    }
+
+    /// The ways in which a peer can break the protocol.
+    #[derive(Debug, Clone, Copy, PartialEq, Eq, Error)]
+    #[non_exhaustive]
+    pub enum ViolationKind {
+        /// A message that can't be read (E3, E4).
+        #[error(transparent)]
+        Malformed(DecodeErrorKind),
+        /// A binary message (E4).
+        #[error("a binary message")]
+        UnexpectedBinary,
+        /// Something that isn't allowed at this point of the conversation (steps 1 and 2).
+        #[error("{0} out of turn")]
+        OutOfTurn(OpCode),
+        /// A heartbeat interval under `min_heartbeat_interval` (E5).
+        #[error("a heartbeat interval of {0} ms")]
+        IntervalTooShort(u64),
+        /// A `time` longer than `max_time` (E3).
+        #[error("a time of {0} bytes")]
+        TimeTooLong(usize),
+        /// More heartbeats than may be outstanding (step 4).
+        #[error("too many heartbeats")]
+        TooManyHeartbeats,
+    }
+
+    impl ViolationKind {
+        /// What the peer is told (E4).
+        pub const fn close_code(&self) -> CloseCode {
+            match self {
+                Self::Malformed(DecodeErrorKind::MessageTooLarge { .. }) => {
+                    CloseCode::MESSAGE_TOO_BIG
+                }
+                Self::UnexpectedBinary => CloseCode::UNSUPPORTED_DATA,
+                _ => CloseCode::INVALID_PAYLOAD,
+            }
+        }
+    }
+
+    impl Violation {
+        /// At the first byte of the message.
+        pub(crate) const fn at_start(kind: ViolationKind) -> Self {
+            Self { kind, offset: 0 }
+        }
+
+        pub(crate) const fn malformed(error: DecodeError) -> Self {
+            Self { kind: ViolationKind::Malformed(error.kind), offset: error.offset }
+        }
+    }
+
+    /// Why nothing was sent. What was to be sent was only borrowed: try again with it.
+    #[derive(Debug, Clone, PartialEq, Eq, Error)]
+    #[non_exhaustive]
+    pub enum SendError {
+        /// A client has to wait for the Hello, a server for a client that is let in (steps 1, 3).
+        #[error("the handshake isn't done")]
+        NotReady,
+        /// The session has ended.
+        #[error("the session has ended")]
+        Ended,
+        /// `max_transmit_bytes` wait to be sent: try again when some have been.
+        #[error("too much waits to be sent")]
+        QueueFull,
+        /// Four heartbeats are outstanding: try again when one is acknowledged (step 4).
+        #[error("too many heartbeats are outstanding")]
+        TooManyHeartbeats,
+        /// A value that JSON can't express, or nested too deep (E3).
+        #[error(transparent)]
+        Json(#[from] JsonError),
+        /// A message that is too long.
+        #[error(transparent)]
+        Encode(#[from] EncodeError),
+    }
+
+    /// Why a client was neither accepted nor refused.
+    #[derive(Debug, Clone, PartialEq, Eq, Error)]
+    #[non_exhaustive]
+    pub enum DecideError {
+        /// No client awaits a decision: it hasn't identified itself yet, is decided about already,
+        /// or the session has ended.
+        #[error("no client awaits a decision")]
+        NotWaiting,
+        /// A Ready with this user id would be longer than `max_message`.
+        #[error(transparent)]
+        Encode(#[from] EncodeError),
+    }
+}

@@ -1,0 +1,50 @@
+#![doc = include_str!("../README.md")]
+#![no_std]
+#![cfg_attr(docsrs, feature(doc_cfg))]
+#![warn(
+    clippy::arithmetic_side_effects,
+    clippy::expect_used,
+    clippy::indexing_slicing,
+    clippy::panic,
+    clippy::unwrap_used
+)]
+
+extern crate alloc;
+#[cfg(feature = "std")]
+extern crate std;
+
+#[cfg(feature = "std")]
+mod client;
+mod config;
+#[cfg(feature = "std")]
+mod connection;
+mod error;
+#[cfg(feature = "std")]
+mod event;
+#[cfg(feature = "std")]
+mod heartbeats;
+mod message;
+#[cfg(feature = "std")]
+mod server;
+
+#[cfg(feature = "std")]
+pub use client::Client;
+pub use config::CodecConfig;
+#[cfg(feature = "std")]
+pub use config::{Config, Limits};
+#[cfg(feature = "std")]
+pub use error::{DecideError, SendError, SessionError, Violation, ViolationKind};
+pub use error::{DecodeError, DecodeErrorKind, EncodeError};
+#[cfg(feature = "std")]
+pub use event::{ClientEvent, ServerEvent};
+pub use message::{ClientMessage, CloseCode, OpCode, Role, ServerMessage};
+#[cfg(feature = "std")]
+pub use server::Server;
+pub use smallwire_core::{Backoff, CloseFrame, Json, JsonError, JsonRef, Message, Secret};
+#[cfg(feature = "std")]
+pub use smallwire_core::{End, Session};
+
+/// The protocol, every decision numbered: what this crate does, and what the numbers in its
+/// documentation refer to.
+#[doc = include_str!("../SPEC.md")]
+pub mod spec {}
