@@ -6,7 +6,7 @@ use core::time::Duration;
 use std::time::Instant;
 
 use smallwire_core::clock::Time;
-use smallwire_core::{CloseFrame, Connection, End, Json, JsonRef, Message, TRANSMIT_OVERHEAD};
+use smallwire_core::{CloseFrame, Connection, End, Json, JsonRef, Message};
 
 use crate::heartbeats::Heartbeats;
 use crate::{
@@ -59,11 +59,8 @@ impl<S: Side> Common<S> {
         self.connection.is_behind(limits.max_events, limits.max_event_bytes)
     }
 
-    /// Whether so much more may wait to be sent: at most half of what may wait does, or it fits.
     pub(crate) fn has_room(&self, len: usize) -> bool {
-        let (out, max) = (self.connection.out_bytes(), self.config.limits.max_transmit_bytes);
-        let with = out.saturating_add(len).saturating_add(TRANSMIT_OVERHEAD);
-        out <= max / 2 || with <= max
+        self.connection.has_room(len, self.config.limits.max_transmit_bytes)
     }
 
     pub(crate) fn transmit(&mut self, text: Vec<u8>) {

@@ -106,10 +106,10 @@ impl ClientSide {
         }
         c.transmit_text(hello_ack);
         c.ready = true;
-        c.push_event(ClientEvent::Connected { heartbeat_interval });
+        c.push_event(ClientEvent::Connected { heartbeat_interval }, 0);
         *self = Self::Connected {
             interval: nanos(heartbeat_interval),
-            next_heartbeat: c.clock.time(),
+            next_heartbeat: c.clock().time(),
             unacknowledged: None,
             authenticated: false,
         };
@@ -121,7 +121,7 @@ impl ClientSide {
     fn authenticate(&mut self, c: &mut Connection<Self>) {
         if let Self::Connected { authenticated: authenticated @ false, .. } = self {
             *authenticated = true;
-            c.push_event(ClientEvent::Authenticated);
+            c.push_event(ClientEvent::Authenticated, 0);
         }
     }
 
@@ -129,8 +129,8 @@ impl ClientSide {
         self.authenticate(c);
         if let Self::Connected { unacknowledged, .. } = self {
             if let Some(sent) = unacknowledged.take() {
-                let round_trip = Duration::from_nanos(c.clock.time().saturating_sub(sent));
-                c.push_event(ClientEvent::HeartbeatAck { round_trip });
+                let round_trip = Duration::from_nanos(c.clock().time().saturating_sub(sent));
+                c.push_event(ClientEvent::HeartbeatAck { round_trip }, 0);
             }
         }
     }
@@ -177,7 +177,7 @@ impl Side for ClientSide {
     }
 
     fn handle_due(&mut self, c: &mut Connection<Self>) {
-        let time = c.clock.time();
+        let time = c.clock().time();
         match self {
             Self::Connecting { .. } => {
                 let error = SessionError::HandshakeTimeout;

@@ -1,15 +1,14 @@
 use alloc::boxed::Box;
-use alloc::collections::VecDeque;
 use alloc::string::ToString;
 use alloc::sync::Arc;
 use alloc::vec::Vec;
-use core::fmt;
 use std::borrow::Cow;
+use std::fmt;
 use std::time::Instant;
 
 use bytes::Bytes;
 use serde::Serialize;
-use smallwire_core::{CloseFrame, End, Message};
+use smallwire_core::{self as core, CloseFrame, End, Message};
 
 use crate::message::Writer;
 use crate::pending::Pending;
@@ -18,9 +17,6 @@ use crate::{
     PeerRequestId, RequestId, Role, SendError, SessionError, Violation, ViolationKind,
 };
 use smallwire_core::clock::{Clock, NEVER, Time, nanos};
-
-/// What a message that waits to be sent counts beside its bytes.
-const TRANSMIT_OVERHEAD: usize = 64;
 
 /// What differs between the two ends.
 pub(crate) trait Side: Sized {
@@ -76,35 +72,23 @@ impl Common {
 /// What a connection keeps whatever end it is: messages in and out, events, requests, time, its end.
 pub(crate) struct Connection<S: Side> {
     pub(crate) config: Arc<Config>,
-    pub(crate) clock: Clock,
-    events: VecDeque<S::Event>,
-    /// Bytes of text in the events since there were none.
-    held: usize,
-    out: VecDeque<Message>,
-    /// Bytes in `out`, and what each message counts beside.
-    out_bytes: usize,
+    base: core::Connection<S::Event, SessionError>,
     pending: Option<Box<Pending>>,
     last_request: u64,
     last_peer_request: u64,
     /// Whether the application may send.
     pub(crate) ready: bool,
-    ended: Option<End<SessionError>>,
 }
 
 impl<S: Side> Connection<S> {
     fn new(config: Arc<Config>, now: Instant) -> Self {
         Self {
             config,
-            clock: Clock::new(now),
-            events: VecDeque::new(),
-            held: 0,
-            out: VecDeque::new(),
-            out_bytes: 0,
+            base: core::Connection::new(now),
             pending: None,
             last_request: 0,
             last_peer_request: 0,
             ready: false,
-            ended: None,
         }
     }
 
@@ -112,93 +96,63 @@ impl<S: Side> Connection<S> {
         &self.config.codec
     }
 
+    pub(crate) fn clock(&self) -> &Clock {
+        &self.base.clock
+    }
+
     pub(crate) fn has_ended(&self) -> bool {
-        self.ended.is_some()
+        self.base.has_ended()
     }
 
     /// As many events wait as may: the application has fallen behind.
     fn is_behind(&self) -> bool {
         let limits = &self.config.limits;
-        self.events.len() >= limits.max_events.max(1)
-            || (self.held >= limits.max_event_bytes.max(1) && !self.events.is_empty())
+        self.base.is_behind(limits.max_events, limits.max_event_bytes)
     }
 
     /// At most half of what may wait does: one more message may be queued, however long it is.
     pub(crate) fn has_room_for_any(&self) -> bool {
-        self.out_bytes <= self.config.limits.max_transmit_bytes / 2
+        self.base.has_room_for_any(self.config.limits.max_transmit_bytes)
     }
 
     fn has_room(&self, len: usize) -> bool {
-        let with = self.out_bytes.saturating_add(len).saturating_add(TRANSMIT_OVERHEAD);
-        self.has_room_for_any() || with <= self.config.limits.max_transmit_bytes
+        self.base.has_room(len, self.config.limits.max_transmit_bytes)
     }
 
-    pub(crate) fn push_event(&mut self, event: S::Event) {
-        self.events.push_back(event);
+    /// Queues an event that only this side has, with so many bytes of text in it.
+    pub(crate) fn push_event(&mut self, event: S::Event, bytes: usize) {
+        self.base.push_event(event, bytes);
     }
 
     fn push(&mut self, event: Common) {
-        self.held = self.held.saturating_add(event.len());
-        self.events.push_back(event.into());
-    }
-
-    /// Counts text in an event that only this side has.
-    pub(crate) fn count_held(&mut self, len: usize) {
-        self.held = self.held.saturating_add(len);
-    }
-
-    fn transmit(&mut self, message: Message) {
-        let len = message.len().saturating_add(TRANSMIT_OVERHEAD);
-        self.out_bytes = self.out_bytes.saturating_add(len);
-        self.out.push_back(message);
+        let bytes = event.len();
+        self.base.push_event(event.into(), bytes);
     }
 
     pub(crate) fn transmit_text(&mut self, text: impl Into<Bytes>) {
-        self.transmit(message_of(text.into(), &self.config));
+        self.base.transmit(message_of(text.into(), &self.config));
     }
 
     /// Queues a text, unless the same waits already.
     pub(crate) fn transmit_once(&mut self, text: &'static [u8]) {
         let message = message_of(Bytes::from_static(text), &self.config);
-        if !self.out.contains(&message) {
-            self.transmit(message);
-        }
-    }
-
-    /// Ends the session; the first end stays.
-    fn end(&mut self, end: End<SessionError>) {
-        self.ended.get_or_insert(end);
-    }
-
-    /// Ends the session, and tells the peer why.
-    pub(crate) fn close(&mut self, frame: CloseFrame, end: End<SessionError>) {
-        if self.ended.is_none() {
-            self.transmit(Message::Close(Some(frame)));
-            self.end(end);
+        if !self.base.out().contains(&message) {
+            self.base.transmit(message);
         }
     }
 
     pub(crate) fn close_with_error(&mut self, code: CloseCode, error: SessionError) {
         let frame = CloseFrame::new(code.0, error.to_string());
-        self.close(frame, End::Error(error));
+        self.base.close(frame, End::Error(error));
     }
 
     fn close_by_violation(&mut self, violation: Violation) {
         let frame = CloseFrame::new(violation.kind.close_code().0, violation.to_string());
-        self.close(frame, End::Error(SessionError::Violation(violation)));
-    }
-
-    /// The peer has closed, or is gone: nothing more is sent.
-    fn end_by_peer(&mut self, end: End<SessionError>) {
-        if self.ended.is_none() {
-            self.out = VecDeque::new();
-            self.out_bytes = 0;
-            self.end(end);
-        }
+        self.base.close(frame, End::Error(SessionError::Violation(violation)));
     }
 
     fn check_ready(&self) -> Result<(), SendError> {
-        if self.ended.is_some() {
+        if self.has_ended() {
             Err(SendError::Ended)
         } else if !self.ready {
             Err(SendError::NotReady)
@@ -240,7 +194,7 @@ impl<S: Side> Connection<S> {
             writer.request(what, args.as_ref(), JsonRef::of_checked(&nonce.to_string()), text)
         })?;
         self.last_request = nonce;
-        let deadline = self.clock.after(self.config.request_timeout);
+        let deadline = self.clock().after(self.config.request_timeout);
         self.pending.get_or_insert_default().ours.insert(RequestId(nonce), deadline);
         Ok(RequestId(nonce))
     }
@@ -260,7 +214,7 @@ impl<S: Side> Connection<S> {
         id: PeerRequestId,
         result: &R,
     ) -> Result<(), AnswerError> {
-        if self.ended.is_some() {
+        if self.has_ended() {
             return Err(SendError::Ended.into());
         }
         let nonce = self.pending.as_ref().and_then(|pending| pending.nonce(id));
@@ -291,7 +245,7 @@ impl<S: Side> Connection<S> {
             return violation(ViolationKind::NonceTooLong(nonce.get().len()));
         }
         let (time, given_up) =
-            (self.clock.time(), arrived.saturating_add(nanos(self.config.request_timeout)));
+            (self.clock().time(), arrived.saturating_add(nanos(self.config.request_timeout)));
         let max = self.config.limits.effective_max_pending();
         let pending = self.pending.get_or_insert_default();
         if pending.has_nonce(nonce) || pending.theirs() >= max {
@@ -341,7 +295,7 @@ impl<S: Side> Connection<S> {
 
     /// Tells of the requests of ours whose time is up.
     fn handle_request_timeouts(&mut self) {
-        let time = self.clock.time();
+        let time = self.clock().time();
         while let Some(request) = self.pending.as_mut().and_then(|p| p.remove_due(time)) {
             self.push(Common::Outcome { request, outcome: Outcome::TimedOut });
         }
@@ -350,7 +304,7 @@ impl<S: Side> Connection<S> {
 
     /// After the end, and after all other events: each request that nothing will answer now.
     fn next_closed(&mut self) -> Option<S::Event> {
-        self.ended.as_ref()?;
+        self.base.ended()?;
         let request = self.pending.as_mut()?.remove_due(NEVER);
         if request.is_none() {
             self.pending = None;
@@ -368,34 +322,34 @@ pub(crate) struct Endpoint<S: Side> {
 impl<S: Side> Endpoint<S> {
     pub(crate) fn new(config: Arc<Config>, now: Instant, side: impl FnOnce(&Clock) -> S) -> Self {
         let connection = Connection::new(config, now);
-        Self { side: side(&connection.clock), connection }
+        Self { side: side(connection.clock()), connection }
     }
 
     /// The connection, moved on to `now`: the way in for whatever the application does.
     pub(crate) fn at(&mut self, now: Instant) -> &mut Connection<S> {
         let c = &mut self.connection;
-        c.clock.advance(now, !c.is_behind());
+        c.base.clock.advance(now, !c.is_behind());
         c
     }
 
     pub(crate) fn wants_input(&self) -> bool {
         let c = &self.connection;
-        c.ended.is_none() && !c.is_behind() && S::can_answer(c)
+        !c.has_ended() && !c.is_behind() && S::can_answer(c)
     }
 
     pub(crate) fn handle_input(&mut self, now: Instant, message: &Message) {
         let c = self.at(now);
-        if c.ended.is_some() {
+        if c.has_ended() {
             return;
         }
-        let arrived = c.clock.time();
+        let arrived = c.clock().time();
         match message {
             Message::Text(text) => self.handle_text(text, arrived),
             Message::Binary(bytes) => match decompressed(bytes, &c.config) {
                 Ok(text) => self.handle_text(&text, arrived),
                 Err(violation) => c.close_by_violation(violation),
             },
-            Message::Close(frame) => c.end_by_peer(end_of(frame.as_ref())),
+            Message::Close(frame) => c.base.end_by_peer(end_of(frame.as_ref())),
         }
     }
 
@@ -407,63 +361,48 @@ impl<S: Side> Endpoint<S> {
     }
 
     pub(crate) fn handle_eof(&mut self, now: Instant) {
-        self.at(now).end_by_peer(End::Error(SessionError::ConnectionLost));
+        self.at(now).base.end_by_peer(End::Error(SessionError::ConnectionLost));
     }
 
     pub(crate) fn handle_timeout(&mut self, now: Instant) {
         let Self { connection: c, side } = self;
-        c.clock.advance(now, !c.is_behind());
-        if c.ended.is_some() || c.is_behind() {
+        c.base.clock.advance(now, !c.is_behind());
+        if c.has_ended() || c.is_behind() {
             return;
         }
-        if side.next_deadline() <= c.clock.time() {
+        if side.next_deadline() <= c.clock().time() {
             side.handle_due(c);
         }
-        if c.ended.is_none() {
+        if !c.has_ended() {
             c.handle_request_timeouts();
         }
     }
 
     pub(crate) fn poll_transmit(&mut self) -> Option<Message> {
-        let c = &mut self.connection;
-        let message = c.out.pop_front()?;
-        let len = message.len().saturating_add(TRANSMIT_OVERHEAD);
-        c.out_bytes = c.out_bytes.saturating_sub(len);
-        if c.out.is_empty() {
-            c.out = VecDeque::new();
-        }
-        Some(message)
+        self.connection.base.pop_transmit()
     }
 
     pub(crate) fn poll_event(&mut self) -> Option<S::Event> {
         let c = &mut self.connection;
-        let event = c.events.pop_front();
-        if event.is_none() {
-            return c.next_closed();
-        }
-        if c.events.is_empty() {
-            c.events = VecDeque::new();
-            c.held = 0;
-        }
-        event
+        c.base.pop_event().or_else(|| c.next_closed())
     }
 
     pub(crate) fn poll_timeout(&self) -> Option<Instant> {
         let c = &self.connection;
-        if c.ended.is_some() || c.is_behind() {
+        if c.has_ended() || c.is_behind() {
             return None;
         }
         let requests = c.pending.as_ref().and_then(|pending| pending.next_deadline());
-        c.clock.instant(self.side.next_deadline().min(requests.unwrap_or(NEVER)))
+        c.clock().instant(self.side.next_deadline().min(requests.unwrap_or(NEVER)))
     }
 
     pub(crate) fn ended(&self) -> Option<&End<SessionError>> {
-        self.connection.ended.as_ref()
+        self.connection.base.ended()
     }
 
     /// Ends the session as the application wants it.
     pub(crate) fn close(&mut self, now: Instant, frame: CloseFrame) {
-        self.at(now).close(frame, End::Clean);
+        self.at(now).base.close(frame, End::Clean);
     }
 }
 
@@ -476,9 +415,9 @@ impl<S: Side + fmt::Debug> fmt::Debug for Endpoint<S> {
         })
         .field("side", &self.side)
         .field("ready", &c.ready)
-        .field("events", &c.events.len())
-        .field("transmits", &c.out.len())
-        .field("ended", &c.ended)
+        .field("events", &c.base.events())
+        .field("transmits", &c.base.out().len())
+        .field("ended", &c.base.ended())
         .finish_non_exhaustive()
     }
 }

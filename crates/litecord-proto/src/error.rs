@@ -1,7 +1,8 @@
-use smallwire_core::json::Fault;
+use smallwire_core::json::FieldsError;
 use thiserror::Error;
 
 use crate::OpCode;
+use crate::message::Key;
 
 /// What is wrong with a received message, and where.
 #[derive(Debug, Clone, Copy, PartialEq, Eq, Error)]
@@ -19,12 +20,21 @@ pub(crate) fn error(kind: DecodeErrorKind, offset: usize) -> DecodeError {
     DecodeError { kind, offset: offset as u64 }
 }
 
-/// A fault of JSON in the `text` that was read.
+/// Why the object in `text` can't be read.
 #[cold]
-pub(crate) fn fault(text: &str, fault: Fault<'_>) -> DecodeError {
-    let kind =
-        if fault.is_too_deep() { DecodeErrorKind::TooDeep } else { DecodeErrorKind::NotJson };
-    error(kind, fault.offset(text))
+pub(crate) fn unreadable(text: &str, why: FieldsError<'_>) -> DecodeError {
+    match why {
+        FieldsError::Fault(fault) if fault.is_too_deep() => {
+            error(DecodeErrorKind::TooDeep, fault.offset(text))
+        }
+        FieldsError::Fault(fault) => error(DecodeErrorKind::NotJson, fault.offset(text)),
+        FieldsError::NotAnObject(at) => error(DecodeErrorKind::NotAnObject, at),
+        FieldsError::Duplicate(key, at) => {
+            let name = Key::ALL.get(key).map_or("", |key| key.name());
+            error(DecodeErrorKind::DuplicateKey(name), at)
+        }
+        FieldsError::Trailing(at) => error(DecodeErrorKind::NotJson, at),
+    }
 }
 
 /// The ways in which a received message can be wrong.

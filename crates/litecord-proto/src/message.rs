@@ -6,10 +6,9 @@ use core::str::from_utf8;
 
 use bytes::BufMut;
 use smallwire_core::Secret;
+use smallwire_core::json::{self, Part, decimal, plain, unquoted};
 
-use smallwire_core::json::{self as scan, Fault, escaped_len, put_escaped, unescape, unquoted};
-
-use crate::error::{error, fault};
+use crate::error::{error, unreadable};
 use crate::{CodecConfig, DecodeError, DecodeErrorKind, Directions, EncodeError, JsonRef};
 
 /// The end of a connection that something is sent by.
@@ -253,7 +252,7 @@ impl<'a> ClientMessage<'a> {
 
     fn read(text: &'a str, config: &CodecConfig) -> Result<Self, DecodeError> {
         let mut fields = Fields::new(text);
-        fields.read(config)?;
+        fields.read(text, config)?;
         Ok(match fields.op(Role::Client, config)? {
             OpCode::HELLO_ACK => Self::HelloAck { password: fields.password()? },
             OpCode::HEARTBEAT => Self::Heartbeat,
@@ -335,7 +334,7 @@ impl<'a> ServerMessage<'a> {
 
     fn read(text: &'a str, config: &CodecConfig) -> Result<Self, DecodeError> {
         let mut fields = Fields::new(text);
-        fields.read(config)?;
+        fields.read(text, config)?;
         Ok(match fields.op(Role::Server, config)? {
             OpCode::HELLO => Self::Hello { heartbeat_interval: fields.interval()? },
             OpCode::HEARTBEAT_ACK => Self::HeartbeatAck,
@@ -425,7 +424,7 @@ fn text<'a>(bytes: &'a [u8], config: &CodecConfig) -> Result<&'a str, DecodeErro
 
 /// The keys that the protocol knows.
 #[derive(Clone, Copy)]
-enum Key {
+pub(crate) enum Key {
     Op,
     W,
     A,
@@ -436,10 +435,10 @@ enum Key {
 }
 
 impl Key {
-    const ALL: [Self; 7] =
+    pub(crate) const ALL: [Self; 7] =
         [Self::Op, Self::W, Self::A, Self::N, Self::R, Self::HbInterval, Self::Password];
 
-    const fn name(self) -> &'static str {
+    pub(crate) const fn name(self) -> &'static str {
         match self {
             Self::Op => "op",
             Self::W => "w",
@@ -452,90 +451,35 @@ impl Key {
     }
 
     /// Takes a short one and its colon, if they stand there as they do nearly always.
-    #[inline]
-    fn take_short(rest: &[u8]) -> Option<(Self, &[u8])> {
+    #[inline(always)]
+    fn take_short(rest: &[u8]) -> Option<(usize, &[u8])> {
         let (start, later) = rest.split_first_chunk::<4>()?;
-        Some(match start {
+        let (key, later) = match start {
             b"\"w\":" => (Self::W, later),
             b"\"a\":" => (Self::A, later),
             b"\"n\":" => (Self::N, later),
             b"\"r\":" => (Self::R, later),
             b"\"op\"" => (Self::Op, later.strip_prefix(b":")?),
             _ => return None,
-        })
-    }
-
-    /// Takes any key and its colon; `None` for one that the protocol doesn't know.
-    fn take<'a>(text: &str, rest: &'a [u8]) -> Result<(Option<Self>, &'a [u8]), Fault<'a>> {
-        let later = scan::string(rest)?;
-        let name = unquoted(scan::between(text, rest, later)).unwrap_or_default();
-        // A key may be written with escapes.
-        let plain = if name.contains('\\') { unescape(name) } else { None };
-        let name = plain.as_deref().unwrap_or(name);
-        let known = Self::ALL.into_iter().find(|key| key.name() == name);
-        Ok((known, scan::expect(later, b':')?))
+        };
+        Some((key as usize, later))
     }
 }
 
 /// What a message's object has under the keys that the protocol knows, as JSON.
-struct Fields<'a> {
-    text: &'a str,
-    values: [Option<&'a str>; Key::ALL.len()],
-}
+struct Fields<'a>(json::Fields<'a, { Key::ALL.len() }>);
 
 impl<'a> Fields<'a> {
+    #[inline(always)]
     fn new(text: &'a str) -> Self {
-        Self { text, values: [None; Key::ALL.len()] }
+        Self(json::Fields::new(text))
     }
 
-    /// In place: a result with all the fields in it would be copied.
-    fn read(&mut self, config: &CodecConfig) -> Result<(), DecodeError> {
-        let Self { text, ref mut values } = *self;
+    #[inline(always)]
+    fn read(&mut self, text: &str, config: &CodecConfig) -> Result<(), DecodeError> {
         check_len(text.len(), config)?;
-        let in_text = |fault: Fault<'_>| self::fault(text, fault);
-        // As we begin a message, and nearly everyone.
-        let mut rest =
-            if let Some(([b'{', b'"', b'o', b'p', b'"', b':', b'0'..=b'9', b','], rest)) =
-                text.as_bytes().split_first_chunk()
-            {
-                if let Some(op) = values.get_mut(Key::Op as usize) {
-                    *op = text.get(6..7);
-                }
-                rest
-            } else {
-                let start = scan::to_token(text.as_bytes());
-                let [b'{', inside @ ..] = start else {
-                    // JSON of another kind, or none: a second look tells.
-                    scan::value(start, 0).and_then(scan::expect_end).map_err(in_text)?;
-                    return Err(error(DecodeErrorKind::NotAnObject, scan::offset(text, start)));
-                };
-                if let [b'}', rest @ ..] = scan::to_token(inside) {
-                    scan::expect_end(rest).map_err(in_text)?;
-                    return Ok(());
-                }
-                inside
-            };
-        loop {
-            let key_start = scan::to_token(rest);
-            let (key, later) = match Key::take_short(key_start) {
-                Some((key, later)) => (Some(key), later),
-                None => Key::take(text, key_start).map_err(in_text)?,
-            };
-            let value = scan::to_token(later);
-            rest = scan::value(value, 1).map_err(in_text)?;
-            if let Some(key) = key {
-                let value = scan::between(text, value, rest);
-                if values.get_mut(key as usize).and_then(|slot| slot.replace(value)).is_some() {
-                    let at = scan::offset(text, key_start);
-                    return Err(error(DecodeErrorKind::DuplicateKey(key.name()), at));
-                }
-            }
-            rest = scan::to_token(rest);
-            let [b',', later @ ..] = rest else { break };
-            rest = later;
-        }
-        scan::expect(rest, b'}').and_then(scan::expect_end).map_err(in_text)?;
-        Ok(())
+        let known = |name: &str| Key::ALL.into_iter().position(|key| key.name() == name);
+        self.0.read(Key::take_short, known).map_err(|why| unreadable(text, why))
     }
 
     /// The opcode, if `sender` may send it.
@@ -545,7 +489,7 @@ impl<'a> Fields<'a> {
         let op = integer(value).and_then(|op| u8::try_from(op).ok()).map(OpCode);
         let op = op.ok_or_else(|| self.invalid(value, Key::Op, "an integer from 0 to 255"))?;
         if !op.may_be_sent_by(sender, config.directions) {
-            return Err(error(DecodeErrorKind::WrongDirection(op), self.offset_of(value)));
+            return Err(error(DecodeErrorKind::WrongDirection(op), self.0.offset_of(value)));
         }
         Ok(op)
     }
@@ -578,7 +522,7 @@ impl<'a> Fields<'a> {
     }
 
     fn raw(&self) -> JsonRef<'a> {
-        JsonRef::of_checked(self.text.trim_ascii())
+        JsonRef::of_checked(self.0.object())
     }
 
     fn string(&self, key: Key) -> Result<Cow<'a, str>, DecodeError> {
@@ -586,36 +530,23 @@ impl<'a> Fields<'a> {
         let Some(inner) = unquoted(value) else {
             return Err(self.invalid(value, key, "a string"));
         };
-        if !scan::has_escapes(inner) {
-            return Ok(Cow::Borrowed(inner));
-        }
-        match unescape(inner) {
-            Some(plain) => Ok(Cow::Owned(plain)),
-            None => Err(self.invalid(value, key, "a string of whole characters")),
-        }
+        plain(inner).ok_or_else(|| self.invalid(value, key, "a string of whole characters"))
     }
 
     #[inline]
     fn required(&self, key: Key) -> Result<&'a str, DecodeError> {
-        self.values.get(key as usize).copied().flatten().ok_or_else(|| self.missing(key))
+        self.0.get(key as usize).ok_or_else(|| self.missing(key))
     }
 
     #[cold]
     fn missing(&self, key: Key) -> DecodeError {
-        // Where the object ends without it.
-        let end = self.text.trim_ascii_end().len().saturating_sub(1);
-        error(DecodeErrorKind::MissingKey(key.name()), end)
+        error(DecodeErrorKind::MissingKey(key.name()), self.0.end())
     }
 
     #[cold]
     fn invalid(&self, value: &str, key: Key, expected: &'static str) -> DecodeError {
         let kind = DecodeErrorKind::InvalidValue { key: key.name(), expected };
-        error(kind, self.offset_of(value))
-    }
-
-    /// Where in the text a part of it is.
-    fn offset_of(&self, part: &str) -> usize {
-        part.as_ptr().addr().saturating_sub(self.text.as_ptr().addr())
+        error(kind, self.0.offset_of(value))
     }
 }
 
@@ -625,58 +556,10 @@ fn integer(value: &str) -> Option<u64> {
     value.parse().ok()
 }
 
-/// The digits of a number, without the heap.
-fn decimal(number: u64, room: &mut [u8; 20]) -> &str {
-    let mut rest = number;
-    let mut start = room.len();
-    for digit in room.iter_mut().rev() {
-        *digit = b'0' | u8::try_from(rest % 10).unwrap_or_default();
-        start = start.saturating_sub(1);
-        rest /= 10;
-        if rest == 0 {
-            break;
-        }
-    }
-    from_utf8(room.get(start..).unwrap_or_default()).unwrap_or_default()
-}
-
 /// Writes one message of `sender`, checking everything before the first byte.
 pub(crate) struct Writer<'a> {
     pub(crate) sender: Role,
     pub(crate) config: &'a CodecConfig,
-}
-
-/// A part of a message.
-#[derive(Clone, Copy)]
-enum Part<'a> {
-    /// As it is.
-    Json(&'a str),
-    /// What a string is to say, and how long it is with escapes.
-    Text(&'a str, usize),
-}
-
-impl<'a> Part<'a> {
-    #[inline(always)]
-    fn text(text: &'a str) -> Self {
-        Self::Text(text, escaped_len(text))
-    }
-
-    #[inline(always)]
-    fn len(self) -> usize {
-        match self {
-            Self::Json(json) => json.len(),
-            Self::Text(_, len) => len,
-        }
-    }
-
-    #[inline(always)]
-    fn put(self, dst: &mut impl BufMut) {
-        match self {
-            Self::Json(json) => dst.put_slice(json.as_bytes()),
-            Self::Text(text, len) if len == text.len() => dst.put_slice(text.as_bytes()),
-            Self::Text(text, _) => put_escaped(text, dst),
-        }
-    }
 }
 
 impl Writer<'_> {

@@ -139,7 +139,7 @@ impl ServerSide {
     fn accept(&mut self, c: &mut Connection<Self>) {
         self.stage = Stage::Authenticated;
         c.ready = true;
-        c.push_event(ServerEvent::Authenticated);
+        c.push_event(ServerEvent::Authenticated, 0);
         self.handle_heartbeat(c);
     }
 
@@ -147,7 +147,7 @@ impl ServerSide {
     fn handle_heartbeat(&mut self, c: &mut Connection<Self>) {
         let interval = Duration::from_millis(heartbeat_milliseconds(&c.config));
         let patience = interval.saturating_add(c.config.heartbeat_grace);
-        self.heartbeat_deadline = c.clock.after(patience);
+        self.heartbeat_deadline = c.clock().after(patience);
     }
 
     fn handle_hello_ack(&mut self, c: &mut Connection<Self>, password: Secret<Cow<'_, str>>) {
@@ -160,11 +160,12 @@ impl ServerSide {
                 c.close_with_error(CloseCode::AUTHENTICATION_FAILED, error);
             }
             None => {
-                let deadline = c.clock.after(c.config.handshake_timeout);
+                let deadline = c.clock().after(c.config.handshake_timeout);
                 self.stage = Stage::Deciding { deadline, held: Box::default() };
                 let password: Box<str> = password.into_inner().into();
-                c.count_held(password.len());
-                c.push_event(ServerEvent::HelloAck { password: Secret::new(password) });
+                let bytes = password.len();
+                let event = ServerEvent::HelloAck { password: Secret::new(password) };
+                c.push_event(event, bytes);
             }
         }
     }
@@ -223,7 +224,7 @@ impl Side for ServerSide {
 
     fn handle_due(&mut self, c: &mut Connection<Self>) {
         let (code, error) = match self.stage {
-            Stage::Greeted { deadline } if deadline <= c.clock.time() => {
+            Stage::Greeted { deadline } if deadline <= c.clock().time() => {
                 (CloseCode::NOT_AUTHENTICATED, SessionError::HandshakeTimeout)
             }
             Stage::Deciding { .. } => {

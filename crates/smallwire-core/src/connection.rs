@@ -5,7 +5,7 @@ use crate::clock::Clock;
 use crate::{CloseFrame, End, Message};
 
 /// What a message that waits to be sent counts beside its bytes.
-pub const TRANSMIT_OVERHEAD: usize = 64;
+const TRANSMIT_OVERHEAD: usize = 64;
 
 /// What a session over WebSocket keeps, whatever its protocol: time, events, messages to be sent, its
 /// end. The sessions of these crates are made of it.
@@ -72,9 +72,15 @@ impl<Event, Error> Connection<Event, Error> {
         self.events.len()
     }
 
-    /// Bytes that wait to be sent, each message counted with [`TRANSMIT_OVERHEAD`] more.
-    pub fn out_bytes(&self) -> usize {
-        self.out_bytes
+    /// Whether one more message may be queued, however long it is: at most half of `max` bytes wait.
+    pub fn has_room_for_any(&self, max: usize) -> bool {
+        self.out_bytes <= max / 2
+    }
+
+    /// Whether one more message of `len` bytes may be queued, if `max` bytes may wait.
+    pub fn has_room(&self, len: usize, max: usize) -> bool {
+        let with = self.out_bytes.saturating_add(len).saturating_add(TRANSMIT_OVERHEAD);
+        self.has_room_for_any(max) || with <= max
     }
 
     /// The messages that wait to be sent.

@@ -27,7 +27,7 @@ mod websocket;
 
 pub use backoff::Backoff;
 #[cfg(feature = "std")]
-pub use connection::{Connection, TRANSMIT_OVERHEAD};
+pub use connection::Connection;
 #[cfg(feature = "serde_json")]
 pub use opaque::{Json, JsonError, JsonRef};
 pub use secret::Secret;
