@@ -13,6 +13,7 @@ use litecord_proto::{
 
 use super::{Input, Target, file_name};
 use crate::litecord::{client_message, decode as decoded, server_message};
+use crate::model::json as json_model;
 use crate::model::litecord::{self as model, Message};
 use crate::vectors::{File, Vector};
 
@@ -105,7 +106,7 @@ pub fn decode(fuzz: &[u8]) {
         let json = JsonRef::new(text);
         assert_eq!(
             json.as_ref().map(|json| json.get()).map_err(JsonError::offset),
-            model::value(text, 127)
+            json_model::value(text, 127)
         );
         if let Ok(json) = json {
             assert_eq!(json.is_array(), json.parse::<Vec<&serde_json::value::RawValue>>().is_ok());
@@ -116,7 +117,7 @@ pub fn decode(fuzz: &[u8]) {
 
 /// Whether it is one for `JsonRef`.
 fn is_value(text: &str) -> bool {
-    model::is_value(text, 127)
+    json_model::is_value(text, 127)
 }
 
 /// The codec finds the messages and errors that the model does, of either role and with either
