@@ -3,3 +3,4 @@
 pub mod bingo;
 pub mod json;
 pub mod litecord;
+pub mod roomvars;
