@@ -320,7 +320,8 @@ fn r1_a_batch_tells_how_much_of_it_is_read() {
     let mut batch = Batch::new(&text, &config);
     let mut end = 0;
     for line in lines {
-        assert!(batch.offset() == end || batch.offset() + 1 == end, "{}", batch.offset());
+        // The line break before it included, whatever the one before was.
+        assert_eq!(batch.offset(), end);
         assert!(batch.next().unwrap().is_ok());
         end += line.len() + 1;
     }
