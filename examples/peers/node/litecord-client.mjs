@@ -1,12 +1,11 @@
 #!/usr/bin/env node
 // A litecord client. Shows on stdout what passes, does what stdin says (see ../README.md).
 
-import { WebSocket } from "ws";
-
-import { Close, Op, Peer, commands, options as parse, required } from "./litecord.mjs";
+import { Close, Op, Peer, options } from "./litecord.mjs";
+import { client, required } from "./peer.mjs";
 
 class Client extends Peer {
-  handle(message) {
+  act(message) {
     switch (message.op) {
       case Op.HELLO: {
         const interval = required(message, "hb_interval");
@@ -19,7 +18,7 @@ class Client extends Peer {
         this.acknowledged = true;
         break;
       default:
-        super.handle(message);
+        super.act(message);
     }
   }
 
@@ -32,18 +31,4 @@ class Client extends Peer {
   }
 }
 
-const options = parse({ connect: "ws://127.0.0.1:5000" });
-const clients = [];
-
-function connect() {
-  const client = new Client(new WebSocket(options.connect), clients.length + 1, options);
-  client.ws.on("open", () => client.start());
-  clients.push(client);
-}
-
-connect();
-for await (const [verb, rest] of commands()) {
-  if (verb === "connect") connect();
-  else clients.at(-1).command(verb, rest);
-}
-clients.at(-1).ws.close();
+await client(Client, options({ connect: "ws://127.0.0.1:5000" }));

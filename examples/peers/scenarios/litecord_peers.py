@@ -2,7 +2,8 @@
 
 import re
 
-from harness import LANGUAGES, Failed, among_peers
+from harness import LANGUAGES, Failed
+from scenarios.litecord import among_peers
 
 
 async def both(stage, *options):

@@ -3,17 +3,8 @@
 
 import { createHash, timingSafeEqual } from "node:crypto";
 
-import { WebSocketServer } from "ws";
-
-import {
-  Close,
-  Op,
-  Peer,
-  Violation,
-  commands,
-  options as parse,
-  required,
-} from "./litecord.mjs";
+import { Close, Op, Peer, options } from "./litecord.mjs";
+import { POLICY_VIOLATION, Violation, required, server } from "./peer.mjs";
 
 const GRACE = 1000;
 
@@ -30,10 +21,10 @@ class Server extends Peer {
     this.watch();
   }
 
-  handle(message) {
+  act(message) {
     switch (message.op) {
       case Op.HELLO_ACK: {
-        if (this.authenticated) throw new Violation(Close.POLICY_VIOLATION, "a second HELLO_ACK");
+        if (this.authenticated) throw new Violation(POLICY_VIOLATION, "a second HELLO_ACK");
         if (!same(String(required(message, "password")), this.options.password)) {
           throw new Violation(Close.AUTHENTICATION_FAILED, "wrong password");
         }
@@ -42,7 +33,7 @@ class Server extends Peer {
       }
       case Op.HELLO:
       case Op.HEARTBEAT_ACK:
-        throw new Violation(Close.POLICY_VIOLATION, "from the wrong side");
+        throw new Violation(POLICY_VIOLATION, "from the wrong side");
     }
     if (message.op <= Op.DISPATCH && !this.authenticated) {
       throw new Violation(Close.NOT_AUTHENTICATED, "no password yet");
@@ -51,7 +42,7 @@ class Server extends Peer {
       this.watch();
       this.send({ op: Op.HEARTBEAT_ACK });
     } else {
-      super.handle(message);
+      super.act(message);
     }
   }
 
@@ -64,18 +55,4 @@ class Server extends Peer {
   }
 }
 
-const options = parse({ listen: "127.0.0.1:0", "heartbeat-interval": "10" });
-const clients = [];
-
-const [, host, port] = /^(.*):(\d+)$/.exec(options.listen);
-const server = new WebSocketServer({ host, port: Number(port) }, () => {
-  const { address, port } = server.address();
-  console.log(`listening on ${address}:${port}`);
-});
-server.on("connection", (ws) => {
-  clients.push(new Server(ws, clients.length + 1, options));
-  clients.at(-1).start();
-});
-
-for await (const [verb, rest] of commands()) clients.at(-1)?.command(verb, rest);
-process.exit();
+await server(Server, options({ listen: "127.0.0.1:0", "heartbeat-interval": "10" }));

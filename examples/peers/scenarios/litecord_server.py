@@ -6,28 +6,20 @@ import re
 import signal
 import time
 
-from harness import (
-    LANGUAGES, MALFORMED, MANY, NONCES, NOT_ZLIB, ZLIB, Failed, against_server, compact, deflate,
+from harness import LANGUAGES, Failed, compact
+from scenarios.litecord import (
+    HEARTBEAT, HEARTBEAT_ACK, MALFORMED, MANY, NONCES, NOT_ZLIB, ZLIB, against_server, deflate,
+    request, response,
 )
 
 PASSWORD = "hunter2"
 HELLO = '{"op":0,"hb_interval":10000}'
-HEARTBEAT, HEARTBEAT_ACK = '{"op":2}', '{"op":3}'
 VERSION = '{"op":4,"w":"VERSION","a":[],"n":1}'
 WITH_PASSWORD = "--password", PASSWORD
 
 
 def hello_ack(password=PASSWORD):
     return compact({"op": 1, "password": password})
-
-
-def request(what, args, nonce):
-    """All but `what` is JSON text."""
-    return f'{{"op":4,"w":"{what}","a":{args},"n":{nonce}}}'
-
-
-def response(nonce, result):
-    return f'{{"op":5,"n":{nonce},"r":{result}}}'
 
 
 def dispatch(what, args):
@@ -68,7 +60,7 @@ async def table(stage, client, cases, say, authenticated=True):
 
 @against_server("handshake")
 async def handshake(stage):
-    server = await stage.litecord_server(*WITH_PASSWORD)
+    server = await stage.example_server(*WITH_PASSWORD)
     client = await stage.client(server, "--manual")
     await client.hears(HELLO)
     await client.hears_nothing()
@@ -90,7 +82,7 @@ async def handshake(stage):
 
 @against_server("wrong passwords: 4001")
 async def wrong_passwords(stage):
-    server = await stage.litecord_server(*WITH_PASSWORD)
+    server = await stage.example_server(*WITH_PASSWORD)
     client = await stage.client(server, "--manual")
     wrong = {
         "empty": "", "a prefix": PASSWORD[:-1], "one more": PASSWORD + "2", "upper case": "HUNTER2",
@@ -119,7 +111,7 @@ async def wrong_passwords(stage):
 
 @against_server("heartbeats every 0.2 s, acks one to one")
 async def heartbeats(stage):
-    server = await stage.litecord_server(*WITH_PASSWORD, "--heartbeat-interval", "0.2")
+    server = await stage.example_server(*WITH_PASSWORD, "--heartbeat-interval", "0.2")
     client = await stage.client(server, *WITH_PASSWORD)
     await client.hears('{"op":0,"hb_interval":200}')
     await client.never(client.line("closed.*"), 3)
@@ -132,7 +124,7 @@ async def heartbeats(stage):
 
 @against_server("requests of the client, with nonces of every type")
 async def nonces(stage):
-    server = await stage.litecord_server(*WITH_PASSWORD)
+    server = await stage.example_server(*WITH_PASSWORD)
     client = await stage.client(server, "--manual")
     await enter(client)
     args = '[1.0, 12345678901234567890123,"\\u00e9\\/", {"b" :1,"b":\t2}, []]'
@@ -152,7 +144,7 @@ async def nonces(stage):
 
 @against_server("requests of the server")
 async def requests_of_server(stage):
-    server = await stage.litecord_server(*WITH_PASSWORD, "--request-timeout", "1")
+    server = await stage.example_server(*WITH_PASSWORD, "--request-timeout", "1")
     client = await stage.client(server, "--manual")
     await enter(client)
 
@@ -200,7 +192,7 @@ async def requests_of_server(stage):
 
 @against_server("before HELLO_ACK: 4002")
 async def before_hello_ack(stage):
-    server = await stage.litecord_server(*WITH_PASSWORD)
+    server = await stage.example_server(*WITH_PASSWORD)
     client = await stage.client(server, "--manual")
     cases = {
         "heartbeat": (HEARTBEAT, 4002),
@@ -220,7 +212,7 @@ async def before_hello_ack(stage):
 
 @against_server("no HELLO_ACK: 4002; no decision: 4001")
 async def handshake_timeouts(stage):
-    slow = await stage.litecord_server(*WITH_PASSWORD, "--handshake-timeout", "0.5")
+    slow = await stage.example_server(*WITH_PASSWORD, "--handshake-timeout", "0.5")
     client = await stage.client(slow, "--manual")
     await client.hears(HELLO)
     start = time.monotonic()
@@ -228,7 +220,7 @@ async def handshake_timeouts(stage):
     if time.monotonic() - start < 0.4:
         raise Failed("too soon")
     # It decides after 0.3 s. Where we take longer than that for a HelloAck, we try again.
-    undecided = await stage.litecord_server("--handshake-timeout", "0.25")
+    undecided = await stage.example_server("--handshake-timeout", "0.25")
     for _ in range(5):
         client = await stage.client(undecided, "--password", "helloworld")
         closed = await client.see(client.line(r"closed (\d+).*"))
@@ -241,7 +233,7 @@ async def handshake_timeouts(stage):
 @against_server("no heartbeat: 4003")
 async def no_heartbeat(stage):
     short = "--heartbeat-interval", "0.3", "--heartbeat-grace", "0.2"
-    server = await stage.litecord_server(*WITH_PASSWORD, *short)
+    server = await stage.example_server(*WITH_PASSWORD, *short)
     hello = '{"op":0,"hb_interval":300}'
     with stage.case("never one"):
         client = await stage.client(server, "--manual")
@@ -263,7 +255,7 @@ async def no_heartbeat(stage):
         await client.closed(4003, within=4)
     with stage.case("in the grace"):
         patient = "--heartbeat-interval", "0.3", "--heartbeat-grace", "1"
-        slow = await stage.client(await stage.litecord_server(*WITH_PASSWORD, *patient), "--manual")
+        slow = await stage.client(await stage.example_server(*WITH_PASSWORD, *patient), "--manual")
         await slow.hears(hello)
         slow.says(hello_ack())
         for _ in range(3):
@@ -277,7 +269,7 @@ async def no_heartbeat(stage):
 
 @against_server("malformed messages: 1007, 1008")
 async def malformed(stage):
-    server = await stage.litecord_server(*WITH_PASSWORD)
+    server = await stage.example_server(*WITH_PASSWORD)
     client = await stage.client(server, "--manual")
     cases = MALFORMED | {
         "a second HelloAck": (hello_ack(), 1008),
@@ -290,7 +282,7 @@ async def malformed(stage):
 
 @against_server("binary: 1003, not UTF-8: 1007, oversized: 1009")
 async def other_messages(stage):
-    server = await stage.litecord_server(*WITH_PASSWORD, "--max-message", "1000")
+    server = await stage.example_server(*WITH_PASSWORD, "--max-message", "1000")
     client = await stage.client(server, "--manual")
 
     def raw(parts):
@@ -325,7 +317,7 @@ async def other_messages(stage):
 
 @against_server("a whole MiB, and no more")
 async def a_mebibyte(stage):
-    server = await stage.litecord_server(*WITH_PASSWORD)
+    server = await stage.example_server(*WITH_PASSWORD)
     client = await stage.client(server, "--manual")
     empty = len(request("ECHO", '[""]', 1))
     text = "x" * ((1 << 20) - empty)
@@ -343,7 +335,7 @@ async def a_mebibyte(stage):
 
 @against_server("requests: a duplicate, too many, unanswered")
 async def too_many_requests(stage):
-    server = await stage.litecord_server(*WITH_PASSWORD, "--request-timeout", "30")
+    server = await stage.example_server(*WITH_PASSWORD, "--request-timeout", "30")
     client = await stage.client(server, "--manual")
     with stage.case("unanswered"):
         await enter(client)
@@ -366,7 +358,7 @@ async def too_many_requests(stage):
 
 @against_server("2 MB of requests at once")
 async def burst(stage):
-    server = await stage.litecord_server(*WITH_PASSWORD)
+    server = await stage.example_server(*WITH_PASSWORD)
     client = await stage.client(server, "--manual")
     for many, length in MANY:
         text = "x" * length
@@ -384,7 +376,7 @@ async def burst(stage):
 
 @against_server("the application closes")
 async def close_by_application(stage):
-    server = await stage.litecord_server(*WITH_PASSWORD)
+    server = await stage.example_server(*WITH_PASSWORD)
     client = await stage.client(server, "--manual")
     await enter(client)
     client.says(request("CLOSE", '[4000,"bye, é"]', 1))
@@ -401,7 +393,7 @@ async def close_by_application(stage):
 async def shutdown(stage):
     for end in (signal.SIGTERM, signal.SIGINT):
         with stage.case(end.name):
-            server = await stage.litecord_server(*WITH_PASSWORD)
+            server = await stage.example_server(*WITH_PASSWORD)
             authenticated = await stage.client(server, "--manual")
             greeted = await stage.client(server, "--manual")
             await enter(authenticated)
@@ -421,7 +413,7 @@ async def keep(client):
 
 @against_server("clients that don't read")
 async def paused(stage):
-    server = await stage.litecord_server(*WITH_PASSWORD)
+    server = await stage.example_server(*WITH_PASSWORD)
     steady = await stage.client(server, "--manual")
     await enter(steady)
     client = await stage.client(server, "--manual")
@@ -460,7 +452,7 @@ async def paused(stage):
 
 @against_server("texts in fragments, also within a character")
 async def fragments(stage):
-    server = await stage.litecord_server(*WITH_PASSWORD)
+    server = await stage.example_server(*WITH_PASSWORD)
     client = await stage.client(server, "--manual")
     await enter(client)
     message = request("ECHO", '["é€😀"]', '"ñ"').encode()
@@ -482,7 +474,7 @@ async def fragments(stage):
 
 @against_server("keys in any order, spaces, unknown keys and ops")
 async def leniency(stage):
-    server = await stage.litecord_server(*WITH_PASSWORD)
+    server = await stage.example_server(*WITH_PASSWORD)
     client = await stage.client(server, "--manual")
     await enter(client)
     nonce, acks = 0, 0
@@ -521,7 +513,7 @@ async def leniency(stage):
 
 @against_server("held back until the decision")
 async def held_back(stage):
-    server = await stage.litecord_server()
+    server = await stage.example_server()
     client = await stage.client(server, "--manual")
     with stage.case("accepted"):
         await client.hears(HELLO)
@@ -579,7 +571,7 @@ async def held_back(stage):
         await client.closed(1008)
     with stage.case("no heartbeat is due meanwhile"):
         short = "--heartbeat-interval", "0.1", "--heartbeat-grace", "0.15"
-        hasty = await stage.client(await stage.litecord_server(*short), "--manual")
+        hasty = await stage.client(await stage.example_server(*short), "--manual")
         # Where we take longer for the HelloAck than the server waits, we try again.
         for _ in range(5):
             hasty.says(hello_ack("helloworld"))
@@ -604,7 +596,7 @@ async def held_back(stage):
 
 @against_server("zlib")
 async def compressed(stage):
-    server = await stage.litecord_server(*WITH_PASSWORD, "--zlib", "--heartbeat-interval", "0.2")
+    server = await stage.example_server(*WITH_PASSWORD, "--zlib", "--heartbeat-interval", "0.2")
     with stage.case("by itself"):
         client = await stage.client(server, *WITH_PASSWORD, "--zlib")
         await client.hears('{"op":0,"hb_interval":200}', "<z")
@@ -615,7 +607,7 @@ async def compressed(stage):
             raise Failed("something wasn't compressed")
         if client.count(client.line(r'<z \{"op":3\}')) < 3:
             raise Failed("not enough acks")
-    server = await stage.litecord_server(*WITH_PASSWORD, "--zlib")
+    server = await stage.example_server(*WITH_PASSWORD, "--zlib")
     with stage.case("plain text is understood"):
         client = await stage.client(server, "--manual", "--zlib")
         await enter(client, "<z")
@@ -643,7 +635,7 @@ async def compressed(stage):
 @against_server("directions as documented")
 async def as_documented(stage):
     options = *WITH_PASSWORD, "--directions", "as-documented"
-    server = await stage.litecord_server(*options, "--request-timeout", "1")
+    server = await stage.example_server(*options, "--request-timeout", "1")
     client = await stage.client(server, "--manual")
     other = await stage.client(server, "--manual")
     for one in (client, other):
@@ -664,7 +656,7 @@ async def as_documented(stage):
 
 @against_server("pings of the WebSocket")
 async def pings(stage):
-    server = await stage.litecord_server(*WITH_PASSWORD)
+    server = await stage.example_server(*WITH_PASSWORD)
     client = await stage.client(server, "--manual")
     await client.hears(HELLO)
     client.tell("ping before the password")
@@ -679,7 +671,7 @@ async def pings(stage):
 
 @against_server("clients that vanish")
 async def vanishing(stage):
-    server = await stage.litecord_server(*WITH_PASSWORD)
+    server = await stage.example_server(*WITH_PASSWORD)
     client = await stage.client(server, "--manual")
     steady = await stage.client(server, "--manual")
     await enter(steady)
@@ -701,7 +693,7 @@ async def vanishing(stage):
 
 @against_server("subscribers, Python and Node together", languages=["python"])
 async def subscribers(stage):
-    server = await stage.litecord_server(*WITH_PASSWORD)
+    server = await stage.example_server(*WITH_PASSWORD)
     clients = [await stage.client(server, *WITH_PASSWORD, language=one) for one in LANGUAGES]
     for client in clients:
         await client.hears(VERSION)
@@ -750,7 +742,7 @@ def frame(opcode, payload, fin=1, reserved=0, masked=1):
 
 @against_server("what is no WebSocket", languages=["bare"])
 async def no_websocket(stage):
-    server = await stage.litecord_server(*WITH_PASSWORD)
+    server = await stage.example_server(*WITH_PASSWORD)
     host, port = server.address.split(":")
     upgrade = (
         "GET / HTTP/1.1\r\nHost: x\r\nUpgrade: websocket\r\nConnection: Upgrade\r\n"

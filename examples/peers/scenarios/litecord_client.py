@@ -4,27 +4,19 @@ import re
 import signal
 import time
 
-from harness import (
-    MALFORMED, MANY, NONCES, NOT_ZLIB, ZLIB, Failed, against_client, compact, deflate,
+from harness import Failed, compact
+from scenarios.litecord import (
+    HEARTBEAT, HEARTBEAT_ACK, MALFORMED, MANY, NONCES, NOT_ZLIB, ZLIB, against_client, deflate,
+    request, response,
 )
 
 PASSWORD = "hunter2"
 WITH_PASSWORD = "--password", PASSWORD
 HELLO, HELLO_ACK = '{"op":0,"hb_interval":10000}', compact({"op": 1, "password": PASSWORD})
-HEARTBEAT, HEARTBEAT_ACK = '{"op":2}', '{"op":3}'
 VERSION = '{"name":"litecord-client","version":"0.1.0"}'
 ACKNOWLEDGED = re.compile(r"heartbeat_ack \d+\.\d+ms")
 RECONNECTING = re.compile(r"reconnecting in (\d+\.\d+)s")
 ERROR = re.compile(r"ended error .+")
-
-
-def request(what, args, nonce):
-    """All but `what` is JSON text."""
-    return f'{{"op":4,"w":"{what}","a":{args},"n":{nonce}}}'
-
-
-def response(nonce, result):
-    return f'{{"op":5,"n":{nonce},"r":{result}}}'
 
 
 def hello(interval):
@@ -65,7 +57,7 @@ async def fresh(stage, server, *options):
     """Another litecord-client, which connects once."""
     if server.count(re.compile(r"\d+ connected")):
         server.number += 1
-    client = await stage.litecord_client(server, *WITH_PASSWORD, "--once", *options)
+    client = await stage.example_client(server, *WITH_PASSWORD, "--once", *options)
     await server.connected()
     return client
 
@@ -114,7 +106,7 @@ async def wrong_password(stage):
     wrong = {"empty": "", "a prefix": PASSWORD[:-1], "4096 bytes": "x" * 4096}
     for name, password in wrong.items():
         with stage.case(name):
-            client = await stage.litecord_client(server, "--password", password)
+            client = await stage.example_client(server, "--password", password)
             await client.see(re.compile("ended error .*4001.*"))
             await failed(client, re.compile("giving up: .+"))
             if client.count(RECONNECTING):
@@ -122,7 +114,7 @@ async def wrong_password(stage):
     with stage.case("any characters"):
         password = 'é"\\\t😀\x7f'
         server = await stage.server("--password", password)
-        client = await stage.litecord_client(server, "--password", password)
+        client = await stage.example_client(server, "--password", password)
         await client.see("authenticated")
 
 
@@ -378,7 +370,7 @@ async def requests_of_server(stage):
 @against_client("reconnects after 4003, 1000, loss of TCP, silence")
 async def reconnects(stage):
     server = await stage.server("--manual")
-    client = await stage.litecord_client(
+    client = await stage.example_client(
         server, *WITH_PASSWORD, "--min-backoff", "0.4", "--max-backoff", "0.9"
     )
     await server.connected()
@@ -417,7 +409,7 @@ async def reconnects(stage):
 @against_client("waits for a second at least, if not told otherwise")
 async def default_backoff(stage):
     server = await stage.server("--manual")
-    client = await stage.litecord_client(server, *WITH_PASSWORD)
+    client = await stage.example_client(server, *WITH_PASSWORD)
     await server.connected()
     await enter(server, client)
     server.tell("drop")
@@ -434,7 +426,7 @@ async def default_backoff(stage):
 async def nobody_there(stage):
     server = await stage.server("--manual")
     await server.stop()
-    client = await stage.litecord_client(
+    client = await stage.example_client(
         server, *WITH_PASSWORD, "--min-backoff", "0.1", "--max-backoff", "0.2"
     )
     for _ in range(4):
