@@ -80,7 +80,8 @@ impl<'a> Batch<'a> {
             ServerMessage::read(line, self.dialect).map_err(|error| at(error, start))
         };
         self.rest = match len {
-            Some(len) if read.is_ok() => self.rest.get(len..).unwrap_or_default(),
+            // Past the line break: the next line may be a usual set again.
+            Some(len) if read.is_ok() => self.rest.get(len.saturating_add(1)..).unwrap_or_default(),
             _ => &[],
         };
         if read.is_err() {
