@@ -7,7 +7,7 @@ use core::alloc::{GlobalAlloc, Layout};
 use core::cell::UnsafeCell;
 use core::panic::PanicInfo;
 
-use smallwire::{bingo, litecord};
+use smallwire::{bingo, litecord, roomvars};
 
 /// Hands out memory once and never takes it back.
 struct Bump(UnsafeCell<(usize, [u8; 65_536])>);
@@ -47,6 +47,19 @@ pub extern "C" fn litecord_len() -> usize {
     let text = r#"{"n":null,"a":[1.0],"op":4,"w":"\u0041SK"}"#;
     if let Ok(message) = litecord::ClientMessage::from_json(text, &config) {
         let _ = message.encode(&config, &mut wire);
+    }
+    wire.len()
+}
+
+/// How long a batch of roomvars is, decoded and encoded again.
+#[unsafe(no_mangle)]
+pub extern "C" fn roomvars_len() -> usize {
+    let config = roomvars::CodecConfig::default();
+    let text = "{\"kind\":\"set\",\"variable\":\"x\",\"value\":\"1\"}\n{\"kind\":\"n\\u0065ws\"}";
+    let mut wire = alloc::vec::Vec::new();
+    let mut writer = roomvars::BatchWriter::new(&config, &mut wire);
+    for message in roomvars::Batch::new(text, &config).flatten() {
+        let _ = writer.push(&message);
     }
     wire.len()
 }

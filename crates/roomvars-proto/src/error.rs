@@ -11,6 +11,20 @@ pub struct DecodeError {
     pub offset: u64,
 }
 
+/// An error in a part that begins at `offset`.
+#[cold]
+pub(crate) fn at(error: DecodeError, offset: usize) -> DecodeError {
+    DecodeError { offset: error.offset.saturating_add(offset as u64), ..error }
+}
+
+impl DecodeError {
+    /// Whether it is about the value that is to be set, and nothing else is wrong before it.
+    #[cfg(feature = "std")]
+    pub(crate) fn is_about_value(self) -> bool {
+        matches!(self.kind, DecodeErrorKind::InvalidValue { key: "value", .. })
+    }
+}
+
 /// The ways in which a received message can be wrong.
 #[derive(Debug, Clone, Copy, PartialEq, Eq, Error)]
 #[non_exhaustive]
@@ -94,4 +108,257 @@ pub enum EncodeError {
     /// The buffer can't grow and has too little room.
     #[error("no room in the buffer")]
     BufferFull,
+}
+
+#[cfg(feature = "std")]
+pub use session::{
+    ConnectionError, Full, JoinError, SendError, SessionError, Violation, ViolationKind,
+};
+
+#[cfg(feature = "std")]
+mod session {
+    use alloc::boxed::Box;
+
+    use thiserror::Error;
+
+    use super::{DecodeError, DecodeErrorKind, EncodeError};
+    use crate::{CloseCode, Dialect};
+
+    /// Why a client's session ended, when it didn't end cleanly.
+    #[derive(Debug, Clone, PartialEq, Eq, Error)]
+    #[non_exhaustive]
+    pub enum SessionError {
+        /// The server's fault. It is told so in a close frame, which is still to be sent (R4).
+        #[error("the server violated the protocol: {0}")]
+        Violation(Violation),
+        /// The server closed, with a code that isn't a normal end (R4).
+        #[error("closed by the server: {code} {reason}")]
+        Closed {
+            /// What it says.
+            code: CloseCode,
+            /// What it says to whoever reads logs; may be empty.
+            reason: Box<str>,
+        },
+        /// The connection was lost: it ended without a close frame.
+        #[error("the connection was lost")]
+        ConnectionLost,
+    }
+
+    impl SessionError {
+        /// Whether to connect again, after a [`Backoff`](crate::Backoff)'s delay (R4).
+        pub const fn should_reconnect(&self, dialect: Dialect) -> bool {
+            match self {
+                Self::Closed { code, .. } => code.should_reconnect(dialect),
+                Self::Violation(_) | Self::ConnectionLost => true,
+            }
+        }
+    }
+
+    /// Why a connection of a hub ended, when it didn't end cleanly.
+    #[derive(Debug, Clone, PartialEq, Eq, Error)]
+    #[non_exhaustive]
+    pub enum ConnectionError {
+        /// The client's fault, or something that the hub has no room for. It is told so in a close
+        /// frame, which is still to be sent (R4).
+        #[error("{0}")]
+        Violation(Violation),
+        /// No handshake within `handshake_timeout` (step 1).
+        #[error("no handshake in time")]
+        HandshakeTimeout,
+        /// It sent more than `rate_limit` allows (step 7).
+        #[error("too many messages")]
+        RateLimited,
+        /// Thrown out by [`Hub::kick`](crate::Hub::kick) (step 7).
+        #[error("kicked with {0}")]
+        Kicked(CloseCode),
+        /// It took nothing, and made names of variables that others removed, until the hub could not
+        /// keep all of them (step 6).
+        #[error("fallen too far behind")]
+        TooFarBehind,
+        /// The client closed, with a code that isn't a normal end.
+        #[error("closed by the client: {code} {reason}")]
+        Closed {
+            /// What it says.
+            code: CloseCode,
+            /// What it says to whoever reads logs; may be empty.
+            reason: Box<str>,
+        },
+        /// The connection was lost: it ended without a close frame.
+        #[error("the connection was lost")]
+        ConnectionLost,
+    }
+
+    /// How the peer broke the protocol, and where.
+    #[derive(Debug, Clone, Copy, PartialEq, Eq, Error)]
+    #[error("{kind} at byte {offset}")]
+    pub struct Violation {
+        /// What it did.
+        pub kind: ViolationKind,
+        /// Where, in bytes from the start of the message.
+        pub offset: u64,
+    }
+
+    /// The ways in which a peer can break the protocol. All but the first two are a client's only.
+    #[derive(Debug, Clone, Copy, PartialEq, Eq, Error)]
+    #[non_exhaustive]
+    pub enum ViolationKind {
+        /// A message that can't be read (R1, R2, R5).
+        #[error(transparent)]
+        Malformed(DecodeErrorKind),
+        /// A binary message (R5).
+        #[error("a binary message")]
+        UnexpectedBinary,
+        /// A kind that the dialect doesn't know (R2).
+        #[error("an unknown kind")]
+        UnknownKind,
+        /// Something before the handshake (step 1).
+        #[error("not a handshake")]
+        NoHandshake,
+        /// A second handshake (step 1).
+        #[error("a second handshake")]
+        SecondHandshake,
+        /// A room's id is empty or too long (R5).
+        #[error("a room id of {0} bytes")]
+        RoomId(usize),
+        /// A username is empty or too long (R5).
+        #[error("a username of {0} bytes")]
+        UsernameLength(usize),
+        /// A username that the policy doesn't accept (R5).
+        #[error("the username is not acceptable")]
+        UsernameRefused,
+        /// Another client in the room has this username (step 2).
+        #[error("the username is taken")]
+        UsernameTaken,
+        /// A variable's name is empty or too long (R5).
+        #[error("a variable name of {0} bytes")]
+        NameLength(usize),
+        /// A value is too long (R5).
+        #[error("a value of {0} bytes")]
+        ValueLength(usize),
+        /// A value that the policy doesn't accept (R5).
+        #[error("the value is not acceptable")]
+        ValueRefused,
+        /// More variables than a room may have (R5).
+        #[error("too many variables")]
+        TooManyVariables,
+        /// A variable stands twice in a handshake (step 2).
+        #[error("a variable twice")]
+        DuplicateVariable,
+        /// The room has other variables (step 2).
+        #[error("the room has other variables")]
+        Incompatible,
+        /// A variable that the room doesn't have (step 3).
+        #[error("no such variable")]
+        UnknownVariable,
+        /// The room has `max_room_clients` clients (R5).
+        #[error("the room is full")]
+        RoomFull,
+        /// There are `max_rooms` rooms, all of them in use (R5).
+        #[error("too many rooms")]
+        TooManyRooms,
+    }
+
+    impl ViolationKind {
+        /// What a client tells its server by it (R4).
+        pub(crate) const fn code_for_server(self) -> CloseCode {
+            match self {
+                Self::UnexpectedBinary => CloseCode::UNSUPPORTED_DATA,
+                Self::Malformed(DecodeErrorKind::NotUtf8 | DecodeErrorKind::NotJson) => {
+                    CloseCode::INVALID_DATA
+                }
+                Self::Malformed(DecodeErrorKind::MessageTooLarge { .. }) => {
+                    CloseCode::MESSAGE_TOO_BIG
+                }
+                _ => CloseCode::POLICY_VIOLATION,
+            }
+        }
+
+        /// What a hub tells its client by it (R4, R5).
+        pub(crate) const fn code_for_client(self) -> CloseCode {
+            match self {
+                Self::UnexpectedBinary => CloseCode::UNSUPPORTED_DATA,
+                Self::Incompatible => CloseCode::INCOMPATIBLE,
+                Self::UsernameLength(_) | Self::UsernameRefused | Self::UsernameTaken => {
+                    CloseCode::USERNAME
+                }
+                Self::RoomFull | Self::TooManyRooms => CloseCode::OVERLOADED,
+                _ => CloseCode::GENERIC,
+            }
+        }
+    }
+
+    impl From<DecodeError> for Violation {
+        fn from(error: DecodeError) -> Self {
+            Self { kind: ViolationKind::Malformed(error.kind), offset: error.offset }
+        }
+    }
+
+    /// At the start of the message: what it says, not how it is written, is wrong.
+    impl From<ViolationKind> for Violation {
+        fn from(kind: ViolationKind) -> Self {
+            Self { kind, offset: 0 }
+        }
+    }
+
+    /// A hub has as many connections as it may.
+    #[derive(Debug, Clone, Copy, PartialEq, Eq, Error)]
+    #[error("too many connections")]
+    pub struct Full;
+
+    /// Why a client can't join a room.
+    #[derive(Debug, Clone, Copy, PartialEq, Eq, Error)]
+    #[non_exhaustive]
+    pub enum JoinError {
+        /// The room's id is empty or too long (R5).
+        #[error("a room id of {0} bytes")]
+        RoomId(usize),
+        /// The username is empty or too long (R5).
+        #[error("a username of {0} bytes")]
+        UsernameLength(usize),
+        /// A variable's name is empty or too long (R5).
+        #[error("a variable name of {0} bytes")]
+        NameLength(usize),
+        /// A value is too long (R5).
+        #[error("a value of {0} bytes")]
+        ValueLength(usize),
+        /// More variables than a room may have (R5).
+        #[error("too many variables")]
+        TooManyVariables,
+        /// A variable stands twice (step 2).
+        #[error("a variable twice")]
+        DuplicateVariable,
+        /// A handshake that the dialect can't express, or is too long.
+        #[error(transparent)]
+        Encode(#[from] EncodeError),
+    }
+
+    /// Why nothing is sent.
+    #[derive(Debug, Clone, Copy, PartialEq, Eq, Error)]
+    #[non_exhaustive]
+    pub enum SendError {
+        /// The session has ended.
+        #[error("the session has ended")]
+        Ended,
+        /// `max_transmit_bytes` wait to be sent: try again when some have been.
+        #[error("too much waits to be sent")]
+        QueueFull,
+        /// The room doesn't have this variable (step 3).
+        #[error("no such variable")]
+        UnknownVariable,
+        /// A variable of the new name is there already (R3).
+        #[error("a variable of that name is there already")]
+        NameTaken,
+        /// A variable's name is empty or too long (R5).
+        #[error("a variable name of {0} bytes")]
+        NameLength(usize),
+        /// A value is too long (R5).
+        #[error("a value of {0} bytes")]
+        ValueLength(usize),
+        /// The room has as many variables as it may (R5).
+        #[error("too many variables")]
+        TooManyVariables,
+        /// A message that the dialect can't express, or is too long.
+        #[error(transparent)]
+        Encode(#[from] EncodeError),
+    }
 }

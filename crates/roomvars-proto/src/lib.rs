@@ -13,15 +13,35 @@ extern crate alloc;
 #[cfg(feature = "std")]
 extern crate std;
 
+#[cfg(feature = "std")]
+mod client;
 mod codec;
 mod config;
 mod error;
+#[cfg(feature = "std")]
+mod event;
+#[cfg(feature = "std")]
+mod hub;
 mod message;
+mod rate;
 
+#[cfg(feature = "std")]
+pub use client::Client;
 pub use codec::{Batch, BatchWriter, Variables};
-pub use config::{CodecConfig, Dialect};
+#[cfg(feature = "std")]
+pub use config::{ClientConfig, HubConfig};
+pub use config::{CodecConfig, Dialect, Limits};
+#[cfg(feature = "std")]
+pub use error::{
+    ConnectionError, Full, JoinError, SendError, SessionError, Violation, ViolationKind,
+};
 pub use error::{DecodeError, DecodeErrorKind, EncodeError};
+#[cfg(feature = "std")]
+pub use event::ClientEvent;
+#[cfg(feature = "std")]
+pub use hub::{AcceptAll, Author, ConnId, ConnectionInfo, Hub, HubEvent, Policy, RoomInfo};
 pub use message::{ClientMessage, CloseCode, ServerMessage, Value, ValueRef};
+pub use rate::RateLimit;
 pub use smallwire_core::{Backoff, CloseFrame, Message};
 #[cfg(feature = "std")]
 pub use smallwire_core::{End, Session};

@@ -6,6 +6,8 @@
 pub use bingo_proto as bingo;
 #[cfg(feature = "litecord")]
 pub use litecord_proto as litecord;
+#[cfg(feature = "roomvars")]
+pub use roomvars_proto as roomvars;
 pub use smallwire_core::{Backoff, CloseFrame, Message, Secret};
 #[cfg(feature = "std")]
 pub use smallwire_core::{End, Session};

@@ -3,6 +3,7 @@
 
 pub mod bingo;
 pub mod litecord;
+pub mod roomvars;
 
 use crate::Numbers;
 use crate::conformance::{
@@ -23,7 +24,7 @@ pub struct Target {
 
 /// All targets.
 pub fn targets() -> impl Iterator<Item = Target> {
-    [bingo::TARGETS, litecord::TARGETS].into_iter().flatten().copied()
+    [bingo::TARGETS, litecord::TARGETS, roomvars::TARGETS].into_iter().flatten().copied()
 }
 
 /// What a fuzzer wrote, taken from the front; zeros and nothing once there is no more.

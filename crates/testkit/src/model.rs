@@ -1,4 +1,6 @@
-//! Slow, obvious decoders, which the fast ones are held to; one module for each protocol.
+//! Slow, obvious decoders, which the fast ones are held to, one module for each protocol; and the
+//! rooms of a server as one would write them first.
 
 pub mod bingo;
+pub mod hub;
 pub mod litecord;

@@ -4,7 +4,7 @@ use bytes::BufMut;
 use smallwire_core::json::{offset, to_token};
 
 use super::{Space, check_len, usual_set};
-use crate::error::error;
+use crate::error::{at, error};
 use crate::{CodecConfig, DecodeError, DecodeErrorKind, Dialect, EncodeError, ServerMessage};
 
 /// The objects in one message of a server, in order (R1).
@@ -77,8 +77,7 @@ impl<'a> Batch<'a> {
         }
         let rest = self.text.get(start..).unwrap_or_default();
         let (line, later) = rest.split_at_checked(len.unwrap_or(rest.len())).unwrap_or_default();
-        let read = ServerMessage::read(line, self.dialect)
-            .map_err(|e| DecodeError { offset: e.offset.saturating_add(start as u64), ..e });
+        let read = ServerMessage::read(line, self.dialect).map_err(|error| at(error, start));
         (read.map(Some), later.strip_prefix('\n').unwrap_or_default())
     }
 }

@@ -1,0 +1,250 @@
+use alloc::boxed::Box;
+use alloc::collections::{BTreeMap, VecDeque};
+use alloc::string::String;
+use alloc::vec::Vec;
+
+use bytes::{Bytes, BytesMut};
+
+use super::ConnId;
+use crate::codec::Space;
+use crate::{Dialect, ServerMessage, ValueRef};
+
+/// Bytes that a room's buffer gets at least, for many small texts.
+const CHUNK: usize = 256;
+
+/// A point in the order of a room's changes.
+pub(super) type Seq = u64;
+
+/// Ways of writing that clients of one room may differ in.
+pub(super) const SPELLINGS: usize = 2;
+
+/// Which of the spellings in its room a dialect has.
+pub(super) const fn spelling(dialect: Dialect) -> usize {
+    match dialect {
+        Dialect::Documented | Dialect::Scratch => 0,
+        Dialect::Deployed2020 => 1,
+    }
+}
+
+#[derive(Debug)]
+pub(super) struct Variable {
+    /// Tells it from others that had its name.
+    pub(super) id: u64,
+    /// Kept when the value is set anew, and so is its room.
+    text: String,
+    is_number: bool,
+    /// When and by whom it was set last.
+    pub(super) set: Seq,
+    pub(super) setter: ConnId,
+    /// When and by whom it got its name.
+    pub(super) named: Seq,
+    pub(super) namer: ConnId,
+}
+
+impl Variable {
+    /// One that comes into being by this change.
+    pub(super) fn new(value: &ValueRef<'_>, seq: Seq, by: ConnId) -> Self {
+        let is_number = matches!(value, ValueRef::Number(_));
+        let text = String::from(value.as_str());
+        Self { id: seq, text, is_number, set: seq, setter: by, named: seq, namer: by }
+    }
+
+    pub(super) fn set(&mut self, value: &ValueRef<'_>, seq: Seq, by: ConnId) {
+        let text = value.as_str();
+        if self.text.capacity() / 2 > text.len().max(64) {
+            self.text = String::from(text);
+        } else {
+            self.text.clear();
+            self.text.push_str(text);
+        }
+        (self.set, self.setter) = (seq, by);
+        self.is_number = matches!(value, ValueRef::Number(_));
+    }
+
+    pub(super) fn value(&self) -> ValueRef<'_> {
+        if self.is_number { ValueRef::Number(&self.text) } else { ValueRef::text(&self.text) }
+    }
+}
+
+/// A change that somebody has yet to be sent.
+#[derive(Debug)]
+pub(super) struct Entry {
+    pub(super) by: ConnId,
+    /// The id of the variable.
+    pub(super) variable: u64,
+    /// The name that a rename or delete removes: sets aren't merged across it.
+    pub(super) removes: Option<Box<str>>,
+    /// How many members have yet to pass it.
+    pub(super) remaining: u32,
+    /// What it counts of what waits for a member.
+    pub(super) cost: usize,
+    /// Empty where nobody is to hear it in this spelling.
+    pub(super) texts: [Bytes; SPELLINGS],
+}
+
+/// A batch that may serve others as well.
+#[derive(Debug)]
+pub(super) struct CachedBatch {
+    pub(super) from: Seq,
+    pub(super) to: Seq,
+    pub(super) text: Bytes,
+}
+
+#[derive(Debug)]
+pub(super) struct Room {
+    pub(super) id: Box<str>,
+    pub(super) is_scratch: bool,
+    pub(super) variables: BTreeMap<Box<str>, Variable>,
+    /// Slots of its members, in no order.
+    pub(super) members: Vec<u32>,
+    /// How many members have each spelling.
+    pub(super) spellings: [u32; SPELLINGS],
+    /// Since when and until when it is kept without members.
+    pub(super) expires: u64,
+    /// What somebody has yet to be sent, each change the next of the one before.
+    log: VecDeque<Entry>,
+    /// Of the next change.
+    pub(super) next: Seq,
+    /// Changes before it need not be collected any longer.
+    pub(super) flushed: Seq,
+    /// Bytes collected since then.
+    pub(super) unflushed: usize,
+    pub(super) is_unflushed: bool,
+    buffers: [BytesMut; SPELLINGS],
+    pub(super) batches: [Option<Box<CachedBatch>>; SPELLINGS],
+}
+
+impl Room {
+    pub(super) fn new(id: &str, is_scratch: bool) -> Self {
+        Self {
+            id: id.into(),
+            is_scratch,
+            variables: BTreeMap::new(),
+            members: Vec::new(),
+            spellings: [0; SPELLINGS],
+            expires: 0,
+            log: VecDeque::new(),
+            next: 1,
+            flushed: 1,
+            unflushed: 0,
+            is_unflushed: false,
+            buffers: [BytesMut::new(), BytesMut::new()],
+            batches: [None, None],
+        }
+    }
+
+    /// Writes a change, once for each spelling that somebody other than `by` has.
+    #[inline]
+    pub(super) fn encode(&mut self, message: &ServerMessage<'_>, by: usize) -> [Bytes; SPELLINGS] {
+        let mut texts = [const { Bytes::new() }; SPELLINGS];
+        for (spelling, text) in texts.iter_mut().enumerate() {
+            let members = self.spellings.get(spelling).copied().unwrap_or_default();
+            if members > u32::from(spelling == by) {
+                *text = self.encode_as(message, spelling);
+            }
+        }
+        texts
+    }
+
+    pub(super) fn encode_as(&mut self, message: &ServerMessage<'_>, spelling: usize) -> Bytes {
+        let dialect = match (self.is_scratch, spelling) {
+            (true, _) => Dialect::Scratch,
+            (false, 0) => Dialect::Documented,
+            (false, _) => Dialect::Deployed2020,
+        };
+        let Some(buffer) = self.buffers.get_mut(spelling) else { return Bytes::new() };
+        if buffer.capacity() < CHUNK / 4 {
+            buffer.reserve(CHUNK);
+        }
+        // The dialect has it, and what the room keeps was decoded by the same rules.
+        let _ = message.put(dialect, Space::of(usize::MAX), buffer);
+        buffer.split().freeze()
+    }
+
+    /// Adds the next change to what is to be sent.
+    #[inline]
+    pub(super) fn push(&mut self, entry: Entry) {
+        // Where nobody lags behind and nobody is to hear it, it need not be kept.
+        if entry.remaining > 0 || !self.log.is_empty() {
+            self.log.push_back(entry);
+        }
+        self.next = self.next.saturating_add(1);
+    }
+
+    /// The first of the changes that are kept.
+    pub(super) fn first(&self) -> Seq {
+        self.next.saturating_sub(self.log.len() as u64)
+    }
+
+    #[inline]
+    pub(super) fn entry(&mut self, seq: Seq) -> Option<&mut Entry> {
+        let at = seq.checked_sub(self.first())?;
+        self.log.get_mut(usize::try_from(at).ok()?)
+    }
+
+    /// A member passes these changes.
+    pub(super) fn pass(&mut self, from: Seq, to: Seq) {
+        for seq in from..to {
+            if let Some(entry) = self.entry(seq) {
+                entry.remaining = entry.remaining.saturating_sub(1);
+            }
+        }
+        self.trim();
+    }
+
+    /// Forgets the changes that all have passed.
+    #[inline]
+    pub(super) fn trim(&mut self) {
+        while self.log.front().is_some_and(|entry| entry.remaining == 0) {
+            self.log.pop_front();
+        }
+        // An idle room is small.
+        if self.log.is_empty() {
+            self.log = VecDeque::new();
+            self.batches = [None, None];
+        }
+    }
+
+    /// Gives back what only a room in use needs.
+    pub(super) fn rest(&mut self) {
+        self.log = VecDeque::new();
+        self.members = Vec::new();
+        self.buffers = [BytesMut::new(), BytesMut::new()];
+        self.batches = [None, None];
+    }
+
+    /// The variables set since a change, in that order; without those that `except` set last.
+    pub(super) fn set_since(&self, since: Seq, except: Option<ConnId>) -> Vec<(&str, &Variable)> {
+        let mut set: Vec<_> = self
+            .variables
+            .iter()
+            .map(|(name, variable)| (&**name, variable))
+            .filter(|(_, variable)| variable.set >= since && Some(variable.setter) != except)
+            .collect();
+        set.sort_unstable_by_key(|(_, variable)| variable.set);
+        set
+    }
+}
+
+/// As many of these as `limit` bytes hold, but at least one, and how many they are.
+pub(super) fn batch_of<'a>(
+    messages: impl Iterator<Item = ServerMessage<'a>>,
+    dialect: Dialect,
+    limit: usize,
+) -> (Bytes, usize) {
+    let (mut text, mut taken) = (Vec::new(), 0_usize);
+    for message in messages {
+        let limit = if taken == 0 { usize::MAX } else { limit };
+        let space = Space { limit, before: text.len() };
+        if message.put(dialect, space, &mut text).is_err() {
+            break;
+        }
+        taken = taken.saturating_add(1);
+    }
+    (text.into(), taken)
+}
+
+/// What says so.
+pub(super) fn set_of<'a>((name, variable): &(&'a str, &'a Variable)) -> ServerMessage<'a> {
+    ServerMessage::Set { variable: (*name).into(), value: variable.value() }
+}
