@@ -200,8 +200,8 @@ impl<'a> ClientMessage<'a> {
     #[inline]
     pub fn from_json(text: &'a str, config: &CodecConfig) -> Result<Self, DecodeError> {
         check_len(text.len(), config.max_client_message)?;
-        if let Some((variable, value, [])) = usual_set(text, text.as_bytes(), config.dialect) {
-            return Ok(Self::Set { variable: Cow::Borrowed(variable), value });
+        if let Some((variable, value, "")) = usual_set(text, config.dialect) {
+            return Ok(Self::Set { variable, value });
         }
         Self::read(text, config)
     }
