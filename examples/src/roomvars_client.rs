@@ -13,7 +13,9 @@ use roomvars_proto::{
     Session, SessionError, Value, ValueRef,
 };
 use serde::Deserialize;
+use tokio::io::{AsyncRead, AsyncWrite};
 use tokio::sync::mpsc;
+use tokio_tungstenite::WebSocketStream;
 
 use crate::app::App;
 use crate::tungstenite::{connect, drive};
@@ -208,7 +210,7 @@ impl fmt::Debug for Options {
 /// Connects, and does it again until the user leaves, the server doesn't want to see the client
 /// again, or there was to be only one connection. Tells whether it ended as it should.
 pub async fn run(options: Options, mut commands: mpsc::Receiver<Command>) -> bool {
-    let mut player = Player { options, waiting: VecDeque::new(), is_leaving: false };
+    let mut player = Player::new(options);
     let dialect = player.options.config.codec.dialect;
     loop {
         let start = Instant::now();
@@ -242,6 +244,18 @@ pub async fn run(options: Options, mut commands: mpsc::Receiver<Command>) -> boo
     }
 }
 
+/// Talks on a socket that stands already, once.
+///
+/// # Errors
+/// The socket failed, or there can be no such handshake.
+pub async fn talk<T: AsyncRead + AsyncWrite + Unpin>(
+    socket: WebSocketStream<T>,
+    options: Options,
+    mut commands: mpsc::Receiver<Command>,
+) -> io::Result<End<SessionError>> {
+    Player::new(options).talk(socket, &mut commands).await
+}
+
 /// What stays the same over all connections.
 struct Player {
     options: Options,
@@ -251,6 +265,10 @@ struct Player {
 }
 
 impl Player {
+    fn new(options: Options) -> Self {
+        Self { options, waiting: VecDeque::new(), is_leaving: false }
+    }
+
     async fn connect(
         &mut self,
         commands: &mut mpsc::Receiver<Command>,
@@ -262,9 +280,18 @@ impl Player {
         };
         let socket =
             socket.map_err(|error| io::Error::other(format!("can't connect to {url}: {error}")))?;
-        let Options { room, username, variables, .. } = &self.options;
+        self.talk(socket, commands).await
+    }
+
+    async fn talk<T: AsyncRead + AsyncWrite + Unpin>(
+        &mut self,
+        socket: WebSocketStream<T>,
+        commands: &mut mpsc::Receiver<Command>,
+    ) -> io::Result<End<SessionError>> {
+        let Options { config, room, username, variables, .. } = &self.options;
         let variables: Vec<_> = variables.iter().map(|(n, v)| (&**n, &**v)).collect();
-        let session = Client::new(config, room.as_ref(), username, &variables, Instant::now());
+        let (config, room) = (config.clone(), room.as_ref());
+        let session = Client::new(config, room, username, &variables, Instant::now());
         let mut session =
             session.map_err(|error| io::Error::new(io::ErrorKind::InvalidInput, error))?;
         self.note(Note::Connected);

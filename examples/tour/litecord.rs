@@ -1,30 +1,26 @@
 //! Litecord: one server, two clients and two who aren't let in.
 
-mod wire;
-
 use std::io;
 use std::sync::Arc;
 use std::time::Duration;
 
 use anyhow::{Context, anyhow, ensure};
-use futures_util::{SinkExt, StreamExt};
-use litecord_proto::{ClientEvent, CloseCode, Config, End, Outcome, SessionError};
+use litecord_proto::{
+    ClientEvent, ClientMessage, CloseCode, CodecConfig, Config, End, OpCode, Outcome, Secret,
+    ServerMessage, SessionError,
+};
 use smallwire_examples::litecord_client::{self, Command, Note};
 use smallwire_examples::litecord_server::{self, Driver, serve};
-use tokio::net::TcpStream;
 use tokio::sync::mpsc;
 use tokio::task::JoinHandle;
 use tokio::time::timeout;
-use tokio_tungstenite::tungstenite::Message;
-use tokio_tungstenite::{WebSocketStream, client_async};
 
 use crate::PATIENCE;
 use crate::server::Server;
-use crate::tee::Direction::{ToClient, ToServer};
-use crate::tee::{Frames, Tee, recorder};
+use crate::tee::Direction::{self, ToClient, ToServer};
+use crate::tee::Frames;
 use crate::trace::Trace;
-
-use self::wire::Litecord;
+use crate::websocket::{Heard, Talk, connect, cut_off, say, upgraded};
 
 /// Of the client's requests; one of them runs into it.
 const REQUEST_TIMEOUT: Duration = Duration::from_millis(500);
@@ -99,8 +95,11 @@ pub(crate) async fn tour(trace: &mut Trace) -> anyhow::Result<()> {
     ben.ends(trace, &End::Clean).await?;
 
     trace.step("A violation: somebody speaks no JSON, is told so, and is cut off");
-    let mut stranger = Raw::connect(&server).await?;
-    stranger.violates(trace, "hello?").await?;
+    let (socket, mut frames) = connect::<Litecord>(&server, "stranger").await?;
+    say(socket, "hello?").await?;
+    upgraded(&mut frames, trace).await?;
+    frames.expect(trace, ToClient, "HELLO", r#"{"op":0,"hb_interval":700}"#).await?;
+    cut_off(&mut frames, trace, "1007 not JSON at byte 0").await?;
     server.logs(trace, "the peer violated the protocol").await?;
 
     trace.step("The server ends: it says so to all, who may look for it later");
@@ -116,7 +115,7 @@ fn ended(event: &ClientEvent, how: impl Fn(&Outcome) -> bool) -> bool {
 
 /// A client, in a task of its own.
 struct Component {
-    frames: Frames<Litecord>,
+    frames: Frames<Heard<Litecord>>,
     notes: mpsc::UnboundedReceiver<Note>,
     commands: mpsc::Sender<Command>,
     task: JoinHandle<io::Result<End<SessionError>>>,
@@ -199,45 +198,30 @@ impl Component {
     }
 }
 
-/// A WebSocket of somebody.
-async fn connect(
-    server: &Server,
-    name: &str,
-) -> anyhow::Result<(WebSocketStream<Tee>, Frames<Litecord>)> {
-    let stream = TcpStream::connect(server.address).await?;
-    stream.set_nodelay(true)?;
-    let (tee, frames) = recorder(name, stream);
-    let (socket, _) = client_async(format!("ws://{}/", server.address), tee).await?;
-    Ok((socket, frames))
-}
+/// Its messages.
+struct Litecord;
 
-async fn upgraded(frames: &mut Frames<Litecord>, trace: &mut Trace) -> anyhow::Result<()> {
-    frames.expect(trace, ToServer, "HTTP", "GET / HTTP/1.1").await?;
-    frames.expect(trace, ToClient, "HTTP", "HTTP/1.1 101 Switching Protocols").await
-}
+impl Talk for Litecord {
+    const SIGNS_OF_LIFE: &'static [&'static str] = &["HEARTBEAT", "HEARTBEAT_ACK"];
+    const SECRET: &'static [&'static str] = &["HELLO_ACK"];
 
-/// Somebody who speaks something else.
-struct Raw {
-    socket: WebSocketStream<Tee>,
-    frames: Frames<Litecord>,
-}
-
-impl Raw {
-    async fn connect(server: &Server) -> anyhow::Result<Self> {
-        let (socket, frames) = connect(server, "stranger").await?;
-        Ok(Self { socket, frames })
-    }
-
-    async fn violates(&mut self, trace: &mut Trace, text: &str) -> anyhow::Result<()> {
-        self.socket.send(Message::text(text)).await?;
-        let close = async { while self.socket.next().await.is_some() {} };
-        timeout(PATIENCE, close).await.context("the server doesn't close")?;
-        upgraded(&mut self.frames, trace).await?;
-        self.frames.expect(trace, ToClient, "HELLO", r#"{"op":0,"hb_interval":700}"#).await?;
-        self.frames.expect_garbage(trace, ToServer).await?;
-        for direction in [ToClient, ToServer] {
-            self.frames.expect(trace, direction, "close", "1007 not JSON at byte 0").await?;
+    fn look_at(payload: &[u8], direction: Direction) -> (Option<&'static str>, String) {
+        let config = CodecConfig::default();
+        let text = String::from_utf8_lossy(payload).into_owned();
+        let op = match direction {
+            ToServer => ClientMessage::decode(payload, &config).map(|m| m.op()),
+            ToClient => ServerMessage::decode(payload, &config).map(|m| m.op()),
+        };
+        match op {
+            Ok(OpCode::HELLO_ACK) => {
+                let mut hidden = Vec::new();
+                let message =
+                    ClientMessage::HelloAck { password: Secret::new("[redacted]".into()) };
+                let _ = message.encode(&config, &mut hidden);
+                (OpCode::HELLO_ACK.name(), String::from_utf8_lossy(&hidden).into_owned())
+            }
+            Ok(op) => (op.name(), text),
+            Err(error) => (None, format!("{error}: {text}")),
         }
-        self.frames.expect_no_more()
     }
 }
