@@ -25,17 +25,22 @@ const MAX_TOLD: usize = 256;
 #[derive(Debug)]
 enum Told {
     /// A WebSocket stands.
-    Connected {
-        dialect: Dialect,
-        outgoing: mpsc::Sender<Message>,
-        reply: oneshot::Sender<Result<ConnId, Full>>,
-    },
+    Connected { dialect: Dialect, seat: Seat, reply: oneshot::Sender<Result<ConnId, Full>> },
     /// A message or close frame has come.
     Input(ConnId, Message),
     /// All that was handed over is written.
     Written(ConnId),
     /// The socket is gone.
     Gone(ConnId),
+}
+
+/// How a socket's task is reached.
+#[derive(Debug)]
+struct Seat {
+    /// Takes one message at a time.
+    outgoing: mpsc::Sender<Message>,
+    /// Dropped when the hub has ended the connection: whoever doesn't read is then cut off.
+    goes_on: Option<oneshot::Sender<()>>,
 }
 
 /// The way to a hub's task, for those of the sockets.
@@ -47,14 +52,13 @@ pub struct Sockets(mpsc::Sender<Told>);
 pub struct HubTask<P> {
     hub: Hub<P>,
     told: mpsc::Receiver<Told>,
-    /// How each connection is given messages.
-    outgoing: HashMap<ConnId, mpsc::Sender<Message>>,
+    seats: HashMap<ConnId, Seat>,
 }
 
 /// A task for this hub, and how sockets reach it.
 pub fn hub_task<P: Policy>(hub: Hub<P>) -> (HubTask<P>, Sockets) {
     let (sender, told) = mpsc::channel(MAX_TOLD);
-    (HubTask { hub, told, outgoing: HashMap::new() }, Sockets(sender))
+    (HubTask { hub, told, seats: HashMap::new() }, Sockets(sender))
 }
 
 impl<P: Policy> HubTask<P> {
@@ -67,8 +71,11 @@ impl<P: Policy> HubTask<P> {
     ) {
         let mut shutdown = std::pin::pin!(shutdown);
         let mut is_open = true;
-        while is_open || !self.outgoing.is_empty() {
+        while is_open || !self.seats.is_empty() {
             while let Some((id, event)) = self.hub.poll_event() {
+                if let (HubEvent::Ended, Some(seat)) = (event, self.seats.get_mut(&id)) {
+                    seat.goes_on = None;
+                }
                 on_event(&mut self.hub, id, event);
             }
             while let Some(id) = self.hub.poll_ready() {
@@ -95,10 +102,10 @@ impl<P: Policy> HubTask<P> {
 
     fn handle(&mut self, told: Told, is_open: bool) {
         match told {
-            Told::Connected { dialect, outgoing, reply } => {
+            Told::Connected { dialect, seat, reply } => {
                 let connected = if is_open { self.hub.connect(now(), dialect) } else { Err(Full) };
                 if let Ok(id) = connected {
-                    self.outgoing.insert(id, outgoing);
+                    self.seats.insert(id, seat);
                 }
                 if let (Err(_), Ok(id)) = (reply.send(connected), connected) {
                     self.remove(id);
@@ -112,8 +119,8 @@ impl<P: Policy> HubTask<P> {
 
     /// Gives a connection's task the next message, if it can take one.
     fn give(&mut self, id: ConnId) {
-        let Some(outgoing) = self.outgoing.get(&id) else { return };
-        while let Ok(room) = outgoing.try_reserve() {
+        let Some(seat) = self.seats.get(&id) else { return };
+        while let Ok(room) = seat.outgoing.try_reserve() {
             match self.hub.poll_transmit(id) {
                 Some(message) => room.send(message),
                 None => break,
@@ -122,7 +129,7 @@ impl<P: Policy> HubTask<P> {
     }
 
     fn remove(&mut self, id: ConnId) {
-        self.outgoing.remove(&id);
+        self.seats.remove(&id);
         self.hub.disconnect(now(), id);
     }
 }
@@ -134,11 +141,13 @@ impl Sockets {
     /// The socket failed, or the peer broke the rules of WebSocket.
     pub async fn serve(&self, socket: impl WebSocket, dialect: Dialect) -> io::Result<()> {
         let (outgoing, messages) = mpsc::channel(1);
+        let (goes_on, ended) = oneshot::channel();
+        let seat = Seat { outgoing, goes_on: Some(goes_on) };
         let (reply, id) = oneshot::channel();
         // If the hub is gone, so is its end of `messages`, and the socket is closed.
-        let _ = self.0.send(Told::Connected { dialect, outgoing, reply }).await;
+        let _ = self.0.send(Told::Connected { dialect, seat, reply }).await;
         let id = id.await.unwrap_or(Err(Full)).ok();
-        let result = self.talk(socket, id, messages).await;
+        let result = self.talk(socket, id, messages, ended).await;
         if let Some(id) = id {
             let _ = self.0.send(Told::Gone(id)).await;
         }
@@ -150,23 +159,21 @@ impl Sockets {
         socket: impl WebSocket,
         id: Option<ConnId>,
         mut messages: mpsc::Receiver<Message>,
+        mut ended: oneshot::Receiver<()>,
     ) -> io::Result<()> {
         let (mut writer, mut reader) = socket.split();
         let overloaded = CloseFrame::new(CloseCode::OVERLOADED.0, "too many connections");
         let mut unsent = id.is_none().then_some(Message::Close(Some(overloaded)));
         let (mut unflushed, mut reads, mut is_closing) = (false, true, id.is_none());
         let mut failed = Ok(());
-        // When the peer has had its time to close too.
+        // When the peer has had its time to read what is left, and to close too.
         let mut deadline: Option<Instant> = None;
         loop {
             let is_writing = unsent.is_some() || unflushed;
             tokio::select! {
                 read = reader.next(), if reads => {
                     let input = match read {
-                        Some(Ok(message)) => {
-                            reads = !matches!(message, Message::Close(_));
-                            message
-                        }
+                        Some(Ok(message)) => message,
                         // The hub won't take it either, and knows what to say.
                         Some(Err(Failure::Refused(message))) => {
                             reads = false;
@@ -192,9 +199,7 @@ impl Sockets {
                 }
                 written = write(&mut writer, &mut unsent, &mut unflushed), if is_writing => {
                     written?;
-                    if !unflushed && is_closing {
-                        deadline = Some(now() + CLOSING_TIME);
-                    } else if let (false, Some(id)) = (unflushed, id) {
+                    if let (false, false, Some(id)) = (unflushed, is_closing, id) {
                         let _ = self.0.send(Told::Written(id)).await;
                     }
                 }
@@ -205,6 +210,7 @@ impl Sockets {
                     }
                     None => return failed,
                 },
+                _ = &mut ended, if deadline.is_none() => deadline = Some(now() + CLOSING_TIME),
                 () = sleep_until(deadline), if deadline.is_some() => return failed,
             }
         }

@@ -215,6 +215,28 @@ fn who_never_reads_holds_up_nobody_and_ends_with_the_right_values() {
 }
 
 #[test]
+fn who_never_reads_is_cut_off_once_the_hub_has_ended_it() {
+    let (mut server, url) = server(&["--rate-limit", "30000"]);
+    let mut ada = member(&mut server, &url, "ada", &[]);
+    let mut slow = stranger(&url);
+    let handshake =
+        r#"{"kind":"handshake","room":"lobby","username":"slow","variables":{"x":"","y":""}}"#;
+    slow.send(Message::text(handshake)).unwrap();
+    server.shows(r#""slow" joins"#);
+    let filler = "v".repeat(900);
+    for number in 0..10_000 {
+        ada.says(&format!("set x {number} {filler}"));
+    }
+    ada.says("show");
+    ada.shows(r#"variable "x" "9999 "#);
+    slow.send(Message::text("{")).unwrap();
+    server.shows("a client ends: not JSON");
+    server.shows("connection 1 closed");
+    // It never came to read why.
+    drop(slow);
+}
+
+#[test]
 fn changes_are_collected_into_batches() {
     let (mut server, url) = server(&["--flush-interval", "0.3"]);
     let mut ada = member(&mut server, &url, "ada", &[]);

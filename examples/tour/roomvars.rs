@@ -99,8 +99,8 @@ pub(crate) async fn tour(trace: &mut Trace) -> anyhow::Result<()> {
 
     trace.step("The server ends: it says so to all, who may look for it later");
     server.stop().await?;
-    ada.receives(trace, "close", "1001 kicked").await?;
-    ada.sends(trace, "close", "1001 kicked").await?;
+    ada.receives(trace, "close", "1001 going away").await?;
+    ada.sends(trace, "close", "1001 going away").await?;
     ada.ends(trace, &End::Clean).await
 }
 

@@ -449,6 +449,7 @@ impl<P: Policy> Hub<P> {
             _ => CloseCode::GENERIC,
         };
         let reason = match &error {
+            ConnectionError::Kicked(CloseCode::GOING_AWAY) => Cow::Borrowed("going away"),
             ConnectionError::Kicked(_) => Cow::Borrowed("kicked"),
             error => Cow::Owned(error.to_string()),
         };
