@@ -1051,7 +1051,7 @@ proptest! {
     fn json_values_are_those_of_the_model(bytes in any_bytes()) {
         if let Ok(text) = str::from_utf8(&bytes) {
             let got = JsonRef::new(text);
-            same(got.map(JsonRef::get).map_err(|e| e.offset()), model::value(text, 127))?;
+            same(got.map(JsonRef::get).map_err(|e| e.offset()), testkit::model::json::value(text, 127))?;
         }
     }
 

@@ -2,6 +2,7 @@
 //! protocol. A target panics when something is wrong.
 
 pub mod bingo;
+pub mod json;
 pub mod litecord;
 pub mod roomvars;
 

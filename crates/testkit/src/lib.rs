@@ -18,6 +18,7 @@ pub mod fuzz;
 pub mod litecord;
 pub mod model;
 pub mod pair;
+pub mod roomvars;
 pub mod spec;
 pub mod vectors;
 pub mod wire;

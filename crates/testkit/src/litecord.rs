@@ -11,7 +11,7 @@ use litecord_proto::{
 use serde_json::{Map, Value, json};
 
 use crate::model::litecord::{self as model, Message};
-use crate::vectors::{Error, MessageCodec, Vector};
+use crate::vectors::{Decoded, Error, MessageCodec, Vector};
 
 pub use session::{LitecordClient, LitecordServer, PASSWORD, hello, hello_ack, some_message};
 
@@ -20,14 +20,14 @@ pub use session::{LitecordClient, LitecordServer, PASSWORD, hello, hello_ack, so
 pub struct LitecordCodec;
 
 impl MessageCodec for LitecordCodec {
-    fn decode(&self, vector: &Vector, message: &[u8]) -> Result<Value, Error> {
-        decode(message, role(vector), &config(vector)).map(|m| describe(&m)).map_err(show)
+    fn decode(&self, vector: &Vector, message: &[u8]) -> Decoded {
+        show(decode(message, role(vector), &config(vector)))
     }
 
-    fn encode(&self, vector: &Vector, message: &Value) -> Vec<u8> {
+    fn encode(&self, vector: &Vector, messages: &[Value]) -> Vec<u8> {
         let config = config(vector);
         let mut bytes = Vec::new();
-        let message = undescribe(message);
+        let message = undescribe(messages);
         match role(vector) {
             Role::Client => client_message(&message).encode(&config, &mut bytes),
             Role::Server => server_message(&message).encode(&config, &mut bytes),
@@ -42,13 +42,12 @@ impl MessageCodec for LitecordCodec {
 pub struct LitecordModel;
 
 impl MessageCodec for LitecordModel {
-    fn decode(&self, vector: &Vector, message: &[u8]) -> Result<Value, Error> {
-        let decoded = model::decode(message, role(vector), &config(vector));
-        decoded.map(|m| describe(&m)).map_err(show)
+    fn decode(&self, vector: &Vector, message: &[u8]) -> Decoded {
+        show(model::decode(message, role(vector), &config(vector)))
     }
 
-    fn encode(&self, vector: &Vector, message: &Value) -> Vec<u8> {
-        let text = model::encode(&undescribe(message), role(vector), &config(vector));
+    fn encode(&self, vector: &Vector, messages: &[Value]) -> Vec<u8> {
+        let text = model::encode(&undescribe(messages), role(vector), &config(vector));
         text.expect("a vector's message can be encoded").into_bytes()
     }
 }
@@ -89,7 +88,14 @@ pub fn config(vector: &Vector) -> CodecConfig {
     config
 }
 
-fn show(error: DecodeError) -> Error {
+fn show(decoded: Result<Message<'_>, DecodeError>) -> Decoded {
+    match decoded {
+        Ok(message) => Decoded { messages: vec![describe(&message)], ..Decoded::default() },
+        Err(error) => Decoded { error: Some(show_error(error)), ..Decoded::default() },
+    }
+}
+
+fn show_error(error: DecodeError) -> Error {
     let (kind, key) = match error.kind {
         DecodeErrorKind::MessageTooLarge { .. } => ("message_too_large", None),
         DecodeErrorKind::NotUtf8 => ("not_utf8", None),
@@ -127,7 +133,8 @@ fn describe(message: &Message<'_>) -> Value {
     Value::Object(shown)
 }
 
-fn undescribe(shown: &Value) -> Message<'_> {
+fn undescribe(shown: &[Value]) -> Message<'_> {
+    let [shown] = shown else { panic!("a message says one thing") };
     let text = |key: &str| shown[key].as_str();
     let kind = text("type").expect("a type");
     let op = match TYPES.iter().position(|known| *known == kind) {

@@ -3,4 +3,6 @@
 
 pub mod bingo;
 pub mod hub;
+pub mod json;
 pub mod litecord;
+pub mod roomvars;

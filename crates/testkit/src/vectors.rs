@@ -88,7 +88,7 @@ pub struct Decoded {
     pub messages: Vec<Value>,
     /// The first error, the end of the stream inside a frame included.
     pub error: Option<Error>,
-    /// The messages after it.
+    /// The messages after it, of a stream.
     pub after: Vec<Value>,
 }
 
@@ -104,13 +104,10 @@ pub trait Codec {
 
 /// The codec of messages that come one by one, as the vectors see it.
 pub trait MessageCodec {
-    /// Decodes one message.
-    ///
-    /// # Errors
-    /// It isn't well formed.
-    fn decode(&self, vector: &Vector, message: &[u8]) -> Result<Value, Error>;
-    /// Encodes one message.
-    fn encode(&self, vector: &Vector, message: &Value) -> Vec<u8>;
+    /// Decodes one message, and all that is said in it. Nothing comes after an error.
+    fn decode(&self, vector: &Vector, message: &[u8]) -> Decoded;
+    /// Encodes what is said in one message.
+    fn encode(&self, vector: &Vector, messages: &[Value]) -> Vec<u8>;
 }
 
 /// Runs every vector whole, byte at a time and with a message behind it; canonical ones also the
@@ -122,11 +119,7 @@ pub fn run(json: &str, codec: &impl Codec) -> usize {
     let file = File::parse(json);
     for vector in &file.vectors {
         let name = &vector.name;
-        let expected = Decoded {
-            messages: vector.messages.clone(),
-            error: vector.error.clone(),
-            after: Vec::new(),
-        };
+        let expected = vector.expected();
 
         let decode = |pieces: &[&[u8]]| {
             let mut decoded = codec.decode(vector, pieces);
@@ -177,23 +170,20 @@ pub fn run_messages(json: &str, codec: &impl MessageCodec) -> usize {
     let file = File::parse(json);
     for vector in &file.vectors {
         let name = &vector.name;
-        let expected = match (&vector.messages[..], &vector.error) {
-            ([message], None) => Ok(message.clone()),
-            ([], Some(error)) => Err(error.clone()),
-            _ => panic!("{name}: neither one message nor one error"),
-        };
+        let expected = vector.expected();
         let bytes = &vector.bytes[..];
         assert_eq!(codec.decode(vector, bytes), expected, "{name}, whole");
 
         // White space may make it too long.
-        let limited = vector.config.get("max_message").is_some();
+        let mut settings = vector.config.as_object().into_iter().flatten();
+        let limited = settings.any(|(key, _)| key.starts_with("max_"));
         for (before, behind) in [(BEFORE, &b""[..]), (b"", BEHIND), (BEFORE, BEHIND)] {
             if limited {
                 break;
             }
             let mut expected = expected.clone();
             let mut got = codec.decode(vector, &[before, bytes, behind].concat());
-            if let (Err(expected), Err(got)) = (&mut expected, &mut got) {
+            if let (Some(expected), Some(got)) = (&mut expected.error, &mut got.error) {
                 // In a string or number it is the white space that is wrong, elsewhere what is after.
                 let ends_early = expected.offset == Some(bytes.len() as u64);
                 if ends_early && !behind.is_empty() {
@@ -205,13 +195,20 @@ pub fn run_messages(json: &str, codec: &impl MessageCodec) -> usize {
         }
 
         if vector.canonical {
-            let encoded: Vec<u8> =
-                vector.messages.iter().flat_map(|m| codec.encode(vector, m)).collect();
+            let encoded = codec.encode(vector, &vector.messages);
             let text = String::from_utf8_lossy(&encoded);
             assert!(encoded == bytes, "{name}, encoded: {text}");
         }
     }
     file.vectors.len()
+}
+
+impl Vector {
+    /// What comes out of its bytes alone.
+    fn expected(&self) -> Decoded {
+        let (messages, error) = (self.messages.clone(), self.error.clone());
+        Decoded { messages, error, after: Vec::new() }
+    }
 }
 
 impl File {

@@ -11,8 +11,10 @@ use litecord_proto::{
     ServerMessage,
 };
 
+use super::json::{json, space, string, text};
 use super::{Input, Target, file_name};
 use crate::litecord::{client_message, decode as decoded, server_message};
+use crate::model::json as json_model;
 use crate::model::litecord::{self as model, Message};
 use crate::vectors::{File, Vector};
 
@@ -105,7 +107,7 @@ pub fn decode(fuzz: &[u8]) {
         let json = JsonRef::new(text);
         assert_eq!(
             json.as_ref().map(|json| json.get()).map_err(JsonError::offset),
-            model::value(text, 127)
+            json_model::value(text, 127)
         );
         if let Ok(json) = json {
             assert_eq!(json.is_array(), json.parse::<Vec<&serde_json::value::RawValue>>().is_ok());
@@ -116,7 +118,7 @@ pub fn decode(fuzz: &[u8]) {
 
 /// Whether it is one for `JsonRef`.
 fn is_value(text: &str) -> bool {
-    model::is_value(text, 127)
+    json_model::is_value(text, 127)
 }
 
 /// The codec finds the messages and errors that the model does, of either role and with either
@@ -132,95 +134,6 @@ pub fn against_model(fuzz: &[u8]) {
             assert_eq!(got, expected, "{sender:?}, {directions:?}");
         }
     }
-}
-
-/// The next JSON value. Its first byte says whether it is counted text, as it is (below 0x80), or of
-/// what kind it is and how much there is in it; and what white space is around it.
-fn json(input: &mut Input<'_>) -> String {
-    const LITERALS: [&str; 16] = [
-        "null",
-        "true",
-        "false",
-        "0",
-        "-0",
-        "1",
-        "1.0",
-        "1e1",
-        "-1E+400",
-        "9007199254740993",
-        "12345678901234567890123",
-        "\"\\ud800\"",
-        "\"\\u0031\"",
-        "\"\"",
-        "[]",
-        "{}",
-    ];
-    let kind = input.byte();
-    let count = kind >> 4 & 3;
-    let mut json = space(kind).to_owned();
-    match kind & 7 {
-        _ if kind < 0x80 => json.push_str(text(input.counted())),
-        0 | 1 => json.push_str(LITERALS[usize::from(input.byte() % 16)]),
-        2 | 3 => json.push_str(&string(input.byte(), text(input.counted()))),
-        4 | 5 => {
-            let items: Vec<_> = (0..count).map(|_| self::json(input)).collect();
-            json = format!("{json}[{}]", items.join(","));
-        }
-        6 => {
-            let mut entry = || {
-                let key = string(input.byte(), text(input.counted()));
-                format!("{key}{}:{}", space(count), self::json(input))
-            };
-            let entries: Vec<_> = (0..count).map(|_| entry()).collect();
-            json = format!("{json}{{{}}}", entries.join(","));
-        }
-        _ => {
-            let levels = input.byte().into();
-            let inner = self::json(input);
-            json = format!("{json}{}{inner}{}", "[".repeat(levels), "]".repeat(levels));
-        }
-    }
-    json.push_str(space(kind.reverse_bits()));
-    json
-}
-
-/// White space, or usually none.
-fn space(kind: u8) -> &'static str {
-    match kind & 0x0E {
-        0x0A => " ",
-        0x0C => "\n",
-        0x0E => "\t\r ",
-        _ => "",
-    }
-}
-
-/// A string as one may write it.
-fn string(way: u8, text: &str) -> String {
-    let mut written = String::from('"');
-    for (at, c) in text.chars().enumerate() {
-        let way = way.rotate_left(u32::try_from(at % 8).unwrap_or(0)) & 3;
-        match c {
-            '/' if way == 1 => written.push_str("\\/"),
-            '"' | '\\' | ..' ' => written.push_str(&escape(c, way)),
-            _ if way == 2 => written.push_str(&escape(c, way)),
-            _ => written.push(c),
-        }
-    }
-    written.push('"');
-    written
-}
-
-/// A character as `\u` and four digits, or two of those, in capitals or not.
-fn escape(c: char, way: u8) -> String {
-    let units = c.encode_utf16(&mut [0; 2]).to_vec();
-    let one =
-        |unit: &u16| if way & 1 == 0 { format!("\\u{unit:04x}") } else { format!("\\u{unit:04X}") };
-    units.iter().map(one).collect()
-}
-
-/// As much of the bytes as is text.
-fn text(bytes: &[u8]) -> &str {
-    bytes.utf8_chunks().next().map_or("", |chunk| chunk.valid())
 }
 
 /// The parts of an item: its kind, of which the low three bits are an opcode, and whatever else a
@@ -306,11 +219,11 @@ fn rewritten(message: &Message<'_>, input: &mut Input<'_>) -> String {
     parts.extend(message.heartbeat_interval.map(|n| ("hb_interval", n.to_string())));
     let text = if message.op == 1 { "password" } else { "w" };
     parts.extend(message.text.as_deref().map(|t| (text, string(input.byte(), t))));
-    let json = [("a", message.args), ("n", message.nonce), ("r", message.result)];
-    parts.extend(json.iter().filter_map(|(key, json)| Some((*key, (*json)?.to_owned()))));
+    let values = [("a", message.args), ("n", message.nonce), ("r", message.result)];
+    parts.extend(values.iter().filter_map(|(key, json)| Some((*key, (*json)?.to_owned()))));
     for _ in 0..input.byte() % 3 {
         // It may be no JSON, and is then no unknown key's value.
-        let ignored = self::json(input);
+        let ignored = json(input);
         if is_value(&ignored) {
             parts.push((["s", "d", "opp", "\\op", ""][usize::from(input.byte() % 5)], ignored));
         }

@@ -1,14 +1,13 @@
 //! litecord's messages as serde_json reads them: the text over and over, every rule a line.
 
 use std::borrow::Cow;
-use std::fmt;
 
 use litecord_proto::{
     ClientMessage, CodecConfig, DecodeError, DecodeErrorKind, Directions, EncodeError, OpCode,
     Role, ServerMessage,
 };
-use serde::de::{DeserializeSeed, Deserializer, IgnoredAny, MapAccess, Visitor};
-use serde_json::value::RawValue;
+
+use super::json::{Fault, WHITE_SPACE, entries, fault};
 
 /// A message: its opcode, and what comes with it; JSON is the text of the wire.
 #[derive(Debug, Clone, PartialEq, Eq, Default)]
@@ -32,8 +31,6 @@ pub struct Message<'a> {
 /// The keys that the protocol knows.
 const KEYS: [&str; 7] = ["op", "hb_interval", "password", "w", "a", "n", "r"];
 
-const WHITE_SPACE: [char; 4] = [' ', '\t', '\r', '\n'];
-
 /// What `sender` says with a message.
 ///
 /// # Errors
@@ -53,19 +50,20 @@ pub fn decode<'a>(
     let offset_of = |part: &str| part.as_ptr().addr() - text.as_ptr().addr();
 
     let fault = fault(text, 128);
-    let whole = fault.map_or(Ok(()), |(kind, offset)| Err(wrong(kind, offset)));
+    let whole = match fault {
+        None => Ok(()),
+        Some((Fault::TooDeep, offset)) => Err(wrong(DecodeErrorKind::TooDeep, offset)),
+        Some((Fault::NotJson, offset)) => Err(wrong(DecodeErrorKind::NotJson, offset)),
+    };
     let message = text.trim_matches(WHITE_SPACE);
     if !message.starts_with('{') {
         whole?;
         return Err(wrong(DecodeErrorKind::NotAnObject, offset_of(message)));
     }
     // A key that stands there twice may come before what is no JSON any more.
-    let mut entries = Entries(Vec::new());
-    let _ = (&mut entries).deserialize(&mut serde_json::Deserializer::from_str(
-        fault.map_or(text, |(_, offset)| &text[..offset]),
-    ));
+    let readable = fault.map_or(text, |(_, offset)| &text[..offset]);
     let mut values = [None; KEYS.len()];
-    for (written, value) in entries.0 {
+    for (written, value) in entries(readable) {
         let plain = serde_json::from_str::<String>(written).ok();
         let Some(at) = KEYS.iter().position(|key| plain.as_deref() == Some(*key)) else { continue };
         if values[at].replace(value).is_some() {
@@ -117,97 +115,6 @@ pub fn decode<'a>(
         _ => decoded.raw = Some(message),
     }
     Ok(decoded)
-}
-
-/// The one JSON value in `text`, nested `levels` deep at most, or where the first fault is.
-///
-/// # Errors
-/// There is one.
-pub fn value(text: &str, levels: usize) -> Result<&str, usize> {
-    match fault(text, levels) {
-        None => Ok(text.trim_matches(WHITE_SPACE)),
-        Some((_, offset)) => Err(offset),
-    }
-}
-
-/// Whether there is one; much faster than to tell where not.
-pub fn is_value(text: &str, levels: usize) -> bool {
-    serde_json::from_str::<IgnoredAny>(text).is_ok() && too_deep(text, levels).is_none()
-}
-
-/// The first thing that keeps `text` from being one JSON value, nested `levels` deep at most.
-fn fault(text: &str, levels: usize) -> Option<(DecodeErrorKind, usize)> {
-    let no_json = no_json(text);
-    let good = &text[..no_json.unwrap_or(text.len())];
-    let too_deep = too_deep(good, levels).map(|at| (DecodeErrorKind::TooDeep, at));
-    too_deep.or(no_json.map(|at| (DecodeErrorKind::NotJson, at)))
-}
-
-/// After how much of `text` no more JSON can come; `None`: it is one value.
-fn no_json(text: &str) -> Option<usize> {
-    if serde_json::from_str::<IgnoredAny>(text).is_ok() {
-        return None;
-    }
-    let ends: Vec<usize> = text.char_indices().map(|(at, c)| at + c.len_utf8()).collect();
-    let good = ends.partition_point(|end| goes_on(&text[..*end]));
-    Some(good.checked_sub(1).map_or(0, |last| ends[last]))
-}
-
-/// Whether what is JSON, or only wants for more, can begin like this. serde_json wants digits at
-/// once, and looks at those after `\u` four at a time; so there are four more bytes to each try.
-fn goes_on(begin: &str) -> bool {
-    const MORE: [&str; 13] = [
-        "    ", "0   ", "0000", "\"000", "rue  ", "ue   ", "e   ", "alse ", "lse  ", "se   ",
-        "ull  ", "ll   ", "l   ",
-    ];
-    MORE.iter().any(|more| {
-        let tried = serde_json::from_str::<IgnoredAny>(&format!("{begin}{more}"));
-        tried.map_or_else(|e| e.is_eof(), |_| true)
-    })
-}
-
-/// The first bracket that opens more than `levels`, in what may be JSON so far.
-fn too_deep(json: &str, levels: usize) -> Option<usize> {
-    let (mut depth, mut in_string, mut escaped) = (0, false, false);
-    for (at, byte) in json.bytes().enumerate() {
-        match byte {
-            _ if escaped => escaped = false,
-            b'\\' => escaped = true,
-            b'"' => in_string = !in_string,
-            _ if in_string => {}
-            b'[' | b'{' if depth == levels => return Some(at),
-            b'[' | b'{' => depth += 1,
-            b']' | b'}' => depth -= 1,
-            _ => {}
-        }
-    }
-    None
-}
-
-/// The keys of an object as they are written, and their values, as far as they can be read.
-struct Entries<'a>(Vec<(&'a str, &'a str)>);
-
-impl<'a> DeserializeSeed<'a> for &mut Entries<'a> {
-    type Value = ();
-
-    fn deserialize<D: Deserializer<'a>>(self, deserializer: D) -> Result<(), D::Error> {
-        deserializer.deserialize_map(self)
-    }
-}
-
-impl<'a> Visitor<'a> for &mut Entries<'a> {
-    type Value = ();
-
-    fn expecting(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
-        f.write_str("an object")
-    }
-
-    fn visit_map<A: MapAccess<'a>>(self, mut map: A) -> Result<(), A::Error> {
-        while let Some(key) = map.next_key::<&RawValue>()? {
-            self.0.push((key.get(), map.next_value::<&RawValue>()?.get()));
-        }
-        Ok(())
-    }
 }
 
 impl<'a> From<ClientMessage<'a>> for Message<'a> {
