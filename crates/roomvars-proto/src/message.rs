@@ -302,7 +302,7 @@ pub enum ServerMessage<'a> {
 
 impl<'a> ServerMessage<'a> {
     /// Appends the message to `dst` as compact JSON, keys in the order of the spec; an unknown one
-    /// as it is. Several go into one message by a [`BatchWriter`].
+    /// as it is. Several go into one message by a [`BatchWriter`](crate::BatchWriter).
     ///
     /// # Errors
     /// It is longer than `max_server_message`, the dialect has no such thing (R3), or `dst` is of
