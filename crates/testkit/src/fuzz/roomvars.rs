@@ -245,8 +245,27 @@ pub fn round_trip(fuzz: &[u8]) {
         encodes(&all, sender, &codec);
         let written = encodes(&known, sender, &unlimited);
         assert_eq!(decoded(&written, sender, &unlimited), (known.clone(), None));
+        fills_a_buffer(&known, &written, &unlimited);
         assert_eq!(decoded(lines.as_bytes(), sender, &unlimited), (known, None), "{lines}");
     }
+}
+
+/// A buffer of just the size of a batch is enough for it; with one byte less, all but the last object
+/// go into it.
+fn fills_a_buffer(messages: &[Message], written: &[u8], codec: &CodecConfig) {
+    let Some((_, first)) = messages.split_last() else { return };
+    let mut exact = vec![0xAA; written.len()];
+    let results = encode(messages, Sender::Server, codec, &mut &mut exact[..]);
+    assert!(results.iter().all(Result::is_ok));
+    assert_eq!(exact, written);
+
+    let mut expected = encodes(first, Sender::Server, codec);
+    expected.resize(written.len() - 1, 0xAA);
+    let mut small = vec![0xAA; written.len() - 1];
+    let results = encode(messages, Sender::Server, codec, &mut &mut small[..]);
+    assert_eq!(results.last(), Some(&Err(EncodeError::BufferFull)));
+    assert!(results.iter().rev().skip(1).all(Result::is_ok));
+    assert_eq!(small, expected);
 }
 
 /// What is written of these in one message, behind what was there, is what the model writes; gives it.
@@ -330,8 +349,8 @@ fn as_item(message: &Message) -> Option<Vec<u8>> {
         // JSON that is counted text as it is.
         bytes.extend(b"\0\x05[1.0]");
     }
-    // What other ways to write it there are.
-    bytes.extend([0x35, 0x5A, 0x93, 0, 1, 1, 0, 1, 0x7A, 3, 0x0C, 0xEF, 0x93, 2, 0x1C, 0x55]);
+    // Another way to write it, all of which a set takes.
+    bytes.extend([0x35, 0x5A, 0x93, 0, 1, 1, 0, 1, 0x7A, 3, 0x0C, 0xEF, 0x93, 2]);
     Some(bytes)
 }
 
@@ -344,5 +363,12 @@ fn item_seeds() -> Vec<(String, Vec<u8>)> {
         let whole = error.is_none() && !items.is_empty();
         whole.then(|| (file_name(&v.name), [settings(&v), items.concat()].concat()))
     };
-    vectors().into_iter().filter_map(seed).collect()
+    let mut seeds: Vec<_> = vectors().into_iter().filter_map(seed).collect();
+    // Sets of 42 bytes in batches that may have 84: the line break between two doesn't fit, or does.
+    let set = as_item(&Message::Set("x".into(), Value::Text("12".into()))).unwrap_or_default();
+    for (name, limit) in [("too-short-for-two", 84), ("enough-for-two", 85)] {
+        let settings = [Settings::OF_SERVER, 0, limit];
+        seeds.push((format!("by-hand-{name}"), [&settings[..], &set, &set, &set].concat()));
+    }
+    seeds
 }
