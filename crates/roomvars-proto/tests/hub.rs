@@ -156,10 +156,11 @@ fn step1_a_handshake_comes_in_time() {
     let mut s = server(HubConfig::default());
     assert_eq!(s.hub.poll_timeout(), None);
     let slow = s.connect(Documented);
+    let start = s.now;
     s.now += Duration::from_secs(1);
     let other = s.connect(Documented);
     let quick = s.join(Documented, "quick");
-    assert_eq!(s.hub.poll_timeout(), Some(s.now - Duration::from_secs(1) + timeout));
+    assert_eq!(s.hub.poll_timeout(), Some(start + timeout));
     s.sleep(timeout - Duration::from_secs(1) - Duration::from_nanos(1));
     assert_eq!(s.hub.ended(slow), None);
     s.sleep(Duration::from_nanos(1));
@@ -1079,4 +1080,85 @@ fn an_idle_client_is_small() {
     });
     let each = bytes / (rooms * clients) as u64;
     assert!(each <= 300, "{each} bytes");
+}
+
+/// A small hub of two rooms.
+fn tight() -> HubConfig {
+    let limits = Limits::default().max_room_id(8).max_username(8).max_name(8).max_value(16);
+    HubConfig::default()
+        .limits(limits.max_variables(2).max_scratch_variables(4))
+        .max_client_message(200)
+        .max_server_message(1000)
+        .max_connections(20)
+        .max_room_clients(20)
+        .max_rooms(2)
+        .max_untaken(0)
+        .max_batch_bytes(0)
+}
+
+#[test]
+fn step6_memory_stays_under_the_formula() {
+    let flush = Duration::from_secs(1);
+    for (name, config) in [
+        ("untaken", tight().max_untaken(20_000)),
+        ("batches", tight().max_untaken(20_000).max_batch_bytes(20_000).flush_interval(flush)),
+        ("values", tight().limits(tight().limits.max_value(20_000)).max_client_message(30_000)),
+        ("names", tight().limits(tight().limits.max_name(2000)).max_client_message(5000)),
+        ("variables", tight().limits(tight().limits.max_scratch_variables(2000))),
+        ("connections", tight().max_connections(2000).max_room_clients(2000)),
+        ("rooms", tight().max_rooms(2000)),
+    ] {
+        let limit = config.max_memory() as u64;
+        let mut most = 0;
+        for dialect in [Documented, Scratch] {
+            // Nobody takes anything, but for one who takes one message now and then.
+            let (peak, _) = kept(config.clone(), |s| flood(s, &config, dialect));
+            most = most.max(peak);
+        }
+        assert!(most <= limit, "{name}: {most} bytes, the limit is {limit}");
+        assert!(most >= limit / 40, "{name}: {most} bytes, the limit of {limit} says nothing");
+    }
+}
+
+/// Fills a hub as far as it goes, in every way.
+fn flood(s: &mut Server, config: &HubConfig, dialect: Dialect) {
+    let limits = config.limits;
+    for at in 0..config.max_rooms {
+        let id = s.connect(dialect);
+        s.says(id, handshake(dialect, &format!("{at}"), "first", XY));
+        if at + 1 < config.max_rooms {
+            s.says(id, set(dialect, "x", &"v".repeat(limits.max_value)));
+            s.hub.disconnect(s.now, id);
+        }
+    }
+    let room = format!("{}", config.max_rooms - 1);
+    let mut clients = Vec::new();
+    while let Ok(id) = s.hub.connect(s.now, dialect) {
+        s.says(id, handshake(dialect, &room, &format!("u{}", clients.len()), XY));
+        clients.push(id);
+    }
+    let name = |at: usize| format!("{at:0>0$}", limits.max_name.min(2000));
+    let value = |at: usize| format!("{at:0>0$}", limits.max_value.min(20_000));
+    let rounds =
+        (3_000_000 / (value(0).len() + name(0).len() + 50) / clients.len()).clamp(50, 5000);
+    for at in 0..rounds {
+        let by = clients[at % clients.len()];
+        match (dialect, at % 7) {
+            (Scratch, 0) => s.says(by, rename(&name(at % 50), &name(at % 31 + 50))),
+            (Scratch, 1) => s.says(by, delete(&name(at % 40))),
+            (Scratch, _) => {
+                let name = name(at % limits.max_scratch_variables.min(60));
+                s.says(by, set(dialect, &name, &value(at)));
+            }
+            _ => s.says(by, set(dialect, ["x", "y"][at % 2], &value(at))),
+        }
+        if at % 3 == 0 {
+            s.hub.poll_transmit(clients[0]);
+        }
+    }
+    if dialect == Scratch {
+        for at in 0..limits.max_scratch_variables {
+            s.says(clients[1], set(dialect, &name(at), &value(at)));
+        }
+    }
 }

@@ -166,7 +166,7 @@ impl Member {
                 self.cursor = room.next.saturating_add(1);
                 let too_much = frozen.saturating_add(text.len()) > config.max_untaken;
                 if !too_much {
-                    backlog.freeze_sets(&sets, dialect, config.max_batch_bytes);
+                    backlog.freeze_sets(&sets, dialect, config.batch_limit());
                 }
                 backlog.freeze(Bytes::copy_from_slice(text), room.next, Some(removes.into()));
                 if too_much {
@@ -270,7 +270,7 @@ impl Member {
             }
         }
         if config.flush_interval.is_some() {
-            self.take_collected(id, room, spelling(dialect), config.max_batch_bytes)
+            self.take_collected(id, room, spelling(dialect), config.batch_limit())
         } else {
             None
         }
@@ -329,7 +329,7 @@ impl Member {
         config: &HubConfig,
     ) -> Option<Bytes> {
         let backlog = self.backlog.as_mut()?;
-        if let Some((text, len)) = backlog.take_frozen(config.max_batch_bytes) {
+        if let Some((text, len)) = backlog.take_frozen(config.batch_limit()) {
             if let Mode::Following = backlog.mode {
                 self.waiting = self.waiting.saturating_sub(len);
                 if backlog.frozen.is_empty() {
@@ -342,7 +342,7 @@ impl Member {
             gone.retain(|name| !room.variables.contains_key(name));
             let deletes =
                 gone.iter().map(|name| ServerMessage::Delete { variable: (&**name).into() });
-            let (text, taken) = batch_of(deletes, dialect, config.max_batch_bytes);
+            let (text, taken) = batch_of(deletes, dialect, config.batch_limit());
             for _ in 0..taken {
                 gone.pop_first();
             }
@@ -358,7 +358,7 @@ impl Member {
         if let Mode::Merging { everything } = backlog.mode {
             let sets = room.set_since(self.cursor, (!everything).then_some(id));
             // As whole as a snapshot is.
-            let limit = if everything { config.max_server_message } else { config.max_batch_bytes };
+            let limit = if everything { config.max_server_message } else { config.batch_limit() };
             let (text, taken) = batch_of(sets.iter().map(set_of), dialect, limit);
             if let Some((_, last)) = taken.checked_sub(1).and_then(|last| sets.get(last)) {
                 self.cursor = last.set.saturating_add(1);
