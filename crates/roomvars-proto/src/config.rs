@@ -251,8 +251,8 @@ mod session {
         ///
         /// | kept | bytes |
         /// |---|---|
-        /// | an input, and the names of a snapshot | `largest_input` + `V` (`N` + 256) |
-        /// | the mirror | `V` (`N` + `W` + 256) |
+        /// | an input, and the names of a snapshot | `largest_input` + `V` (`N` + 64) |
+        /// | the mirror | `V` (`N` + `W` + 160) |
         /// | events | `max_event_bytes` + 256 `max_events` + 2 (`N` + `W`) + `largest_input` |
         /// | messages to be sent | 3 (`max_transmit_bytes` + 6 `N` + 6 `W` + 512) |
         /// | the handshake | what it was made of, 6 times at most |
@@ -263,8 +263,8 @@ mod session {
             let one = limits.max_name.saturating_add(limits.max_value);
             [
                 largest_input.saturating_mul(2),
-                variables.saturating_mul(limits.max_name.saturating_add(256)),
-                variables.saturating_mul(one.saturating_add(256)),
+                variables.saturating_mul(limits.max_name.saturating_add(64)),
+                variables.saturating_mul(one.saturating_add(160)),
                 self.max_event_bytes.saturating_add(one.saturating_mul(2)),
                 self.max_events.max(1).saturating_mul(256),
                 self.max_transmit_bytes
