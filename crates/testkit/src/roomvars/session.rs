@@ -210,7 +210,7 @@ fn set(dialect: Dialect, name: &str, value: &str) -> String {
 /// A message that either side may send, out of any numbers: mostly good ones. A server's has up to
 /// four objects.
 pub fn some_message(of_server: bool, dialect: Dialect, numbers: &mut Numbers) -> Message {
-    let mut object = |numbers: &mut Numbers| {
+    let object = |numbers: &mut Numbers| {
         let name = ["x", "y", "x", "y", "z"][numbers.below(5)];
         let value = ["\"1\"", "\"\"", "\"a longer one\"", "\"\\u2601\"", "1.0"][numbers.below(5)];
         match numbers.below(20) {

@@ -84,6 +84,8 @@ pub fn session(fuzz: &[u8]) {
         crate::fuzz::session(&RoomvarsHub { config, dialect, ready }, input.0, &stream, tight);
     } else {
         let config = Arc::new(settings.client());
+        // What is merged depends on the driver's pace.
+        let tight = tight || config.merge_sets;
         crate::fuzz::session(&RoomvarsClient { config, ready }, input.0, &stream, tight);
     }
 }
