@@ -5,6 +5,7 @@ import json
 import re
 from contextlib import contextmanager, suppress
 from dataclasses import dataclass, field
+from itertools import product
 from pathlib import Path
 from typing import Callable
 
@@ -193,10 +194,15 @@ class Stage:
     tools: Tools
     protocol: str
     language: str
-    # Of the example server.
-    driver: str | None
+    # Of the example server, if it has several.
+    driver: str | None = None
+    # Of both sides, if the protocol has several.
+    dialect: str | None = None
     children: list = field(default_factory=list)
     failures: list = field(default_factory=list)
+
+    def spoken(self, *options):
+        return ("--dialect", self.dialect, *options) if self.dialect else options
 
     async def start(self, kind, command, options):
         script = next(word for word in reversed(command) if isinstance(word, Path))
@@ -211,22 +217,24 @@ class Stage:
 
     async def example_server(self, *options):
         command = [self.tools.binaries / f"{self.protocol}-server", "--listen", "127.0.0.1:0"]
-        return await self.listening(Child, command, ("--driver", self.driver, *options))
+        driver = ("--driver", self.driver) if self.driver else ()
+        return await self.listening(Child, command, self.spoken(*driver, *options))
 
     async def example_client(self, server, *options):
         name, url = f"{self.protocol}-client", f"ws://{server.address}"
-        return await self.start(Child, [self.tools.binaries / name, "--connect", url], options)
+        command = [self.tools.binaries / name, "--connect", url]
+        return await self.start(Child, command, self.spoken(*options))
 
     async def server(self, *options, language=None):
         """A peer, which listens."""
         command = self.tools.peer(language or self.language, self.protocol, "server")
-        return await self.listening(Peer, command, options)
+        return await self.listening(Peer, command, self.spoken(*options))
 
     async def client(self, server, *options, language=None):
         """A peer, connected."""
         command = self.tools.peer(language or self.language, self.protocol, "client")
         url = f"ws://{server.address}/any/path"
-        child = await self.start(Peer, command, ("--connect", url, *options))
+        child = await self.start(Peer, command, self.spoken("--connect", url, *options))
         await child.connected()
         return child
 
@@ -258,10 +266,11 @@ class Scenario:
     protocol: str
     language: str
     driver: str | None = None
+    dialect: str | None = None
 
     async def play(self, tools, limit):
         """Gives what went wrong."""
-        stage = Stage(tools, self.protocol, self.language, self.driver)
+        stage = Stage(tools, self.protocol, self.language, self.driver, self.dialect)
         try:
             async with asyncio.timeout(limit):
                 await self.act(stage)
@@ -279,26 +288,28 @@ LANGUAGES = ("python", "node")
 DRIVERS = ("tungstenite", "axum")
 
 
-def against_server(protocol, name, languages=LANGUAGES):
-    """A scenario of peers with the example server, once for each of its drivers."""
+def against_server(protocol, name, languages=LANGUAGES, drivers=DRIVERS, dialects=(None,)):
+    """A scenario of peers with the example server, for each of its drivers and dialects."""
 
     def add(act):
-        for driver in DRIVERS:
+        for driver, dialect in product(drivers, dialects):
             for language in languages:
-                title = f"{language} client → {protocol}-server {driver}: {name}"
-                SCENARIOS.append(Scenario(title, act, protocol, language, driver))
+                words = filter(None, (f"{protocol}-server", driver, dialect))
+                title = f"{language} client → {' '.join(words)}: {name}"
+                SCENARIOS.append(Scenario(title, act, protocol, language, driver, dialect))
         return act
 
     return add
 
 
-def against_client(protocol, name, languages=LANGUAGES):
-    """A scenario of peers with the example client."""
+def against_client(protocol, name, languages=LANGUAGES, dialects=(None,)):
+    """A scenario of peers with the example client, for each dialect."""
 
     def add(act):
-        for language in languages:
-            title = f"{protocol}-client → {language} server: {name}"
-            SCENARIOS.append(Scenario(title, act, protocol, language))
+        for language, dialect in product(languages, dialects):
+            words = filter(None, (language, "server", dialect))
+            title = f"{protocol}-client → {' '.join(words)}: {name}"
+            SCENARIOS.append(Scenario(title, act, protocol, language, None, dialect))
         return act
 
     return add
