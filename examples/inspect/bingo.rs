@@ -55,8 +55,8 @@ impl Bingo {
                 crate::ByteOrder::Little => ByteOrder::LittleEndian,
             })
             .error_reply_style(match options.dialect {
-                None | Some(Dialect::HeaderId) => ErrorReplyStyle::HeaderId,
                 Some(Dialect::PayloadPrefix) => ErrorReplyStyle::PayloadPrefix,
+                _ => ErrorReplyStyle::HeaderId,
             });
         Self { from: options.from, config, decoder: Decoder::new(config), frame: Vec::new() }
     }

@@ -1,10 +1,12 @@
 //! JSON Lines, out and in.
 
+use std::collections::HashSet;
 use std::fmt;
 use std::io::{self, Write};
+use std::marker::PhantomData;
 
 use anyhow::{anyhow, bail, ensure};
-use serde::de::{self, Deserialize, Deserializer, MapAccess, Visitor};
+use serde::de::{Deserialize, Deserializer, MapAccess, Visitor};
 use serde::ser::{Error as _, Serialize, SerializeMap, Serializer};
 use serde_json::value::RawValue;
 
@@ -72,12 +74,17 @@ pub(crate) struct Fields(Vec<(String, Box<RawValue>)>);
 
 impl Fields {
     pub(crate) fn parse(line: &[u8]) -> anyhow::Result<Self> {
-        let mut fields: Self = serde_json::from_slice(line).map_err(|error| {
+        let Entries(fields) = serde_json::from_slice(line).map_err(|error| {
             let message = error.to_string();
             // An input line is JSON's line 1, whatever its number.
             let end = message.rfind(" at line ").unwrap_or(message.len());
             anyhow!("{}, column {}", &message[..end], error.column())
         })?;
+        let mut names = HashSet::new();
+        if let Some((key, _)) = fields.iter().find(|(key, _)| !names.insert(key)) {
+            bail!("{key:?} is there twice");
+        }
+        let mut fields = Self(fields);
         ensure!(!fields.has("error"), "what was wrong can't be encoded");
         fields.0.retain(|(key, _)| !matches!(key.as_str(), "offset" | "length" | "frame"));
         Ok(fields)
@@ -110,6 +117,14 @@ impl Fields {
     /// JSON of any kind, as it is.
     pub(crate) fn json(&mut self, key: &str) -> anyhow::Result<Box<RawValue>> {
         self.take(key)
+    }
+
+    /// Names and texts in their order, twice if they are there twice.
+    pub(crate) fn texts(&mut self, key: &str) -> anyhow::Result<Vec<(String, String)>> {
+        let entries = serde_json::from_str(self.take(key)?.get());
+        entries
+            .map(|Entries(entries)| entries)
+            .map_err(|_| anyhow!("{key:?} must be an object of strings"))
     }
 
     pub(crate) fn u64(&mut self, key: &str) -> anyhow::Result<u64> {
@@ -145,29 +160,29 @@ pub(crate) fn redacted(key: &str) -> String {
     format!("{key:?} is redacted: decode with --show-secrets")
 }
 
-impl<'de> Deserialize<'de> for Fields {
+/// What is in an object.
+struct Entries<V>(Vec<(String, V)>);
+
+impl<'de, V: Deserialize<'de>> Deserialize<'de> for Entries<V> {
     fn deserialize<D: Deserializer<'de>>(deserializer: D) -> Result<Self, D::Error> {
-        deserializer.deserialize_map(FieldsVisitor)
+        deserializer.deserialize_map(EntriesVisitor(PhantomData))
     }
 }
 
-struct FieldsVisitor;
+struct EntriesVisitor<V>(PhantomData<V>);
 
-impl<'de> Visitor<'de> for FieldsVisitor {
-    type Value = Fields;
+impl<'de, V: Deserialize<'de>> Visitor<'de> for EntriesVisitor<V> {
+    type Value = Entries<V>;
 
     fn expecting(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
         f.write_str("an object")
     }
 
-    fn visit_map<A: MapAccess<'de>>(self, mut map: A) -> Result<Fields, A::Error> {
-        let mut fields = Fields(Vec::new());
-        while let Some(key) = map.next_key::<String>()? {
-            if fields.has(&key) {
-                return Err(de::Error::custom(format_args!("{key:?} is there twice")));
-            }
-            fields.0.push((key, map.next_value()?));
+    fn visit_map<A: MapAccess<'de>>(self, mut map: A) -> Result<Entries<V>, A::Error> {
+        let mut entries = Vec::new();
+        while let Some(entry) = map.next_entry()? {
+            entries.push(entry);
         }
-        Ok(fields)
+        Ok(Entries(entries))
     }
 }

@@ -12,6 +12,7 @@ use litecord_proto::{
 use serde_json::value::RawValue;
 
 use crate::json::Fields;
+use crate::object::{self, is_object, unescaped};
 use crate::record::{Part, Problem, Record, Value};
 use crate::{Options, Output, Side, Wire};
 
@@ -46,7 +47,10 @@ impl Litecord {
             None | Some(crate::Directions::Both) => Directions::Both,
             Some(crate::Directions::AsDocumented) => Directions::AsDocumented,
         };
-        let config = CodecConfig::default().directions(directions).max_message(options.max_message);
+        let mut config = CodecConfig::default().directions(directions);
+        if let Some(bytes) = options.max_message {
+            config = config.max_message(bytes);
+        }
         Self { from: options.from, config, count: 0 }
     }
 
@@ -197,10 +201,6 @@ const fn problem(kind: DecodeErrorKind) -> &'static str {
     }
 }
 
-fn is_object(text: &str) -> bool {
-    text.trim_ascii_start().starts_with('{') && serde_json::from_str::<&RawValue>(text).is_ok()
-}
-
 /// Whether there could be one in what isn't JSON.
 fn may_have_password(bytes: &[u8]) -> bool {
     let has = |part: &[u8]| bytes.windows(part.len()).any(|window| window == part);
@@ -210,16 +210,9 @@ fn may_have_password(bytes: &[u8]) -> bool {
 /// Every key and value of an object; `op` is `None` if something is wrong with it.
 fn parts(text: &str, op: Option<OpCode>) -> Vec<Part<'_>> {
     const KNOWN: [&str; 7] = ["op", "hb_interval", "password", "w", "a", "n", "r"];
-    let mut parts = Vec::new();
-    let mut end = 0;
-    let mut has_password = false;
     let is_unknown = op.is_some_and(|op| op.name().is_none());
-    for Member { key, value } in members(text) {
-        let start = offset(text, value);
-        let plain = unescaped(key);
-        let name = KNOWN.into_iter().find(|name| *name == plain);
-        parts.push(Part::layout("key", &text.as_bytes()[end..start], Value::Text(plain)));
-        end = start + value.len();
+    let mut parts = object::parts(text, |key, value| {
+        let name = KNOWN.into_iter().find(|name| *name == key);
         let is_field = match name {
             Some("op") => is_unknown,
             Some(name) => op.is_some_and(|op| keys(op).contains(&name)),
@@ -233,66 +226,12 @@ fn parts(text: &str, op: Option<OpCode>) -> Vec<Part<'_>> {
             _ => Value::Json(value),
         };
         let part = Part::layout(name.unwrap_or("(ignored)"), value.as_bytes(), shown);
-        has_password |= name == Some("password");
-        parts.push(Part { is_field, ..part }.secret(name == Some("password")));
-    }
-    parts.push(Part::layout("end", &text.as_bytes()[end..], Value::None));
+        Part { is_field, ..part }.secret(name == Some("password"))
+    });
     if is_unknown {
+        let has_password = parts.iter().any(|part| part.is_secret);
         let raw = Part::field("raw", &[], Value::Json(text.trim_ascii()));
         parts.push(raw.secret(has_password));
     }
     parts
-}
-
-/// One key of an object, in its quotes, and its value.
-struct Member<'a> {
-    key: &'a str,
-    value: &'a str,
-}
-
-/// What is in an object, which has to be well-formed JSON.
-fn members(text: &str) -> Vec<Member<'_>> {
-    let mut members = Vec::new();
-    let (mut depth, mut start, mut key) = (0_u32, 0, None);
-    let mut bytes = text.bytes().enumerate();
-    while let Some((at, byte)) = bytes.next() {
-        match byte {
-            b'"' => {
-                while let Some((_, byte)) = bytes.next().filter(|(_, byte)| *byte != b'"') {
-                    if byte == b'\\' {
-                        bytes.next();
-                    }
-                }
-            }
-            b':' if depth == 1 => {
-                key = Some(text[start..at].trim_ascii());
-                start = at + 1;
-            }
-            b',' | b'}' if depth == 1 => {
-                let value = text[start..at].trim_ascii();
-                members.extend(key.take().map(|key| Member { key, value }));
-                start = at + 1;
-                depth -= u32::from(byte == b'}');
-            }
-            b'{' | b'[' => {
-                depth += 1;
-                if depth == 1 {
-                    start = at + 1;
-                }
-            }
-            b'}' | b']' => depth -= 1,
-            _ => {}
-        }
-    }
-    members
-}
-
-/// What a string says; one that says no text, as it is.
-fn unescaped(literal: &str) -> Cow<'_, str> {
-    serde_json::from_str(literal).map_or(Cow::Borrowed(literal), Cow::Owned)
-}
-
-/// Where in the text a part of it is.
-fn offset(text: &str, part: &str) -> usize {
-    part.as_ptr().addr() - text.as_ptr().addr()
 }

@@ -9,7 +9,9 @@ mod hex;
 mod hexdump;
 mod json;
 mod litecord;
+mod object;
 mod record;
+mod roomvars;
 
 use std::fs::File;
 use std::io::{self, BufRead, BufReader, BufWriter, ErrorKind, IsTerminal, Read, Write};
@@ -24,6 +26,7 @@ use crate::bingo::Bingo;
 use crate::json::Fields;
 use crate::litecord::Litecord;
 use crate::record::Record;
+use crate::roomvars::Roomvars;
 
 /// Bytes read at once.
 const CHUNK: usize = 64 * 1024;
@@ -45,8 +48,8 @@ enum Command {
     ///
     /// Each object has `offset` and `length`, in bytes from the start of the stream, then `type`
     /// and the fields. Where a protocol has messages, the whole input is one, or with --hex each
-    /// line; `frame` counts them from 0. A bad frame gives `error`, its kind, and `detail` instead, and decoding goes
-    /// on behind it if it can.
+    /// line; `frame` counts them from 0, and `offset` the bytes from the message's start. A bad frame
+    /// gives `error`, its kind, and `detail` instead, and decoding goes on behind it if it can.
     #[command(after_help = EXIT_STATUS, after_long_help = notes())]
     Decode {
         #[command(flatten)]
@@ -74,7 +77,7 @@ const EXIT_STATUS: &str =
     "Exit status: 0 without errors, 1 with any (bad input or unreadable files), 2 for wrong usage.";
 
 fn notes() -> String {
-    format!("{}\n\n{}\n\n{EXIT_STATUS}", bingo::NOTES, litecord::NOTES)
+    [bingo::NOTES, litecord::NOTES, roomvars::NOTES, EXIT_STATUS].join("\n\n")
 }
 
 #[derive(Debug, Args)]
@@ -85,8 +88,8 @@ struct Options {
     /// Who sends the bytes.
     #[arg(long, value_enum)]
     from: Side,
-    /// Variant of the protocol; bingo's tells where an error reply has the id it answers [default:
-    /// header-id].
+    /// Variant of the protocol: bingo's tells where an error reply has the id it answers [default:
+    /// header-id], roomvars' which keys and kinds there are [default: documented].
     #[arg(long, value_enum)]
     dialect: Option<Dialect>,
     /// Who may send litecord's requests, responses and dispatches [default: both].
@@ -98,9 +101,9 @@ struct Options {
     /// The longest payload allowed, in bytes.
     #[arg(long, value_name = "BYTES", default_value_t = u16::MAX)]
     max_payload: u16,
-    /// The longest message allowed, in bytes.
-    #[arg(long, value_name = "BYTES", default_value_t = 1 << 20)]
-    max_message: usize,
+    /// The longest message allowed, in bytes [default: 1 MiB; 16 MiB from a roomvars server].
+    #[arg(long, value_name = "BYTES")]
+    max_message: Option<usize>,
     /// Bytes are hexadecimal text. decode: every line is one chunk or message, white space inside it
     /// is ignored. encode: a line for each object.
     #[arg(long)]
@@ -115,12 +118,14 @@ struct Options {
     file: Option<PathBuf>,
 }
 
-#[derive(Debug, Clone, Copy, ValueEnum)]
+#[derive(Debug, Clone, Copy, PartialEq, Eq, ValueEnum)]
 enum Protocol {
     /// Binary frames over TCP.
     Bingo,
     /// JSON over WebSocket.
     Litecord,
+    /// JSON over WebSocket, several objects a message.
+    Roomvars,
 }
 
 #[derive(Debug, Clone, Copy, PartialEq, Eq, ValueEnum)]
@@ -131,10 +136,25 @@ enum Side {
 
 #[derive(Debug, Clone, Copy, ValueEnum)]
 enum Dialect {
-    /// The header's id is the one answered.
+    /// Bingo: the header's id is the one answered.
     HeaderId,
-    /// The id answered begins the payload, as in a reply.
+    /// Bingo: the id answered begins the payload, as in a reply.
     PayloadPrefix,
+    /// Roomvars as its document has it.
+    Documented,
+    /// Roomvars as the servers of 2020 speak it.
+    Deployed2020,
+    /// Roomvars as today's successors speak it.
+    Scratch,
+}
+
+impl Dialect {
+    const fn protocol(self) -> Protocol {
+        match self {
+            Self::HeaderId | Self::PayloadPrefix => Protocol::Bingo,
+            Self::Documented | Self::Deployed2020 | Self::Scratch => Protocol::Roomvars,
+        }
+    }
 }
 
 #[derive(Debug, Clone, Copy, ValueEnum)]
@@ -191,6 +211,7 @@ impl Options {
         match self.protocol {
             Protocol::Bingo => Box::new(Bingo::new(self)),
             Protocol::Litecord => Box::new(Litecord::new(self)),
+            Protocol::Roomvars => Box::new(Roomvars::new(self)),
         }
     }
 
@@ -329,10 +350,9 @@ fn run(command: &Command) -> anyhow::Result<bool> {
 impl Options {
     /// An option that means nothing to the protocol.
     fn misplaced(&self) -> Option<&'static str> {
-        match self.protocol {
-            Protocol::Bingo => self.directions.map(|_| "--directions"),
-            Protocol::Litecord => self.dialect.map(|_| "--dialect"),
-        }
+        let dialect = self.dialect.filter(|dialect| dialect.protocol() != self.protocol);
+        let directions = self.directions.filter(|_| self.protocol != Protocol::Litecord);
+        dialect.map(|_| "this --dialect").or(directions.map(|_| "--directions"))
     }
 }
 

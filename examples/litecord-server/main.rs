@@ -7,7 +7,7 @@ use std::time::Duration;
 
 use anyhow::Context;
 use clap::Parser;
-use smallwire_examples::args::{printable, seconds};
+use smallwire_examples::args::{interrupted, printable, seconds};
 use smallwire_examples::litecord_args::WireArgs;
 use smallwire_examples::litecord_server::{Driver, Options, serve};
 use tokio::net::TcpListener;
@@ -67,27 +67,4 @@ async fn main() -> anyhow::Result<()> {
     });
     serve(listener, options, log, interrupt).await;
     Ok(())
-}
-
-/// Ctrl-C or SIGTERM.
-#[cfg(unix)]
-fn interrupted() -> io::Result<impl Future<Output = ()>> {
-    use tokio::signal::unix::{SignalKind, signal};
-    let mut interrupt = signal(SignalKind::interrupt())?;
-    let mut terminate = signal(SignalKind::terminate())?;
-    Ok(async move {
-        tokio::select! {
-            _ = interrupt.recv() => {}
-            _ = terminate.recv() => {}
-        }
-    })
-}
-
-/// Ctrl-C.
-#[cfg(windows)]
-fn interrupted() -> io::Result<impl Future<Output = ()>> {
-    let mut interrupt = tokio::signal::windows::ctrl_c()?;
-    Ok(async move {
-        interrupt.recv().await;
-    })
 }

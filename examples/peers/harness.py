@@ -1,12 +1,11 @@
 """What scenarios are made of: processes, what they print, and the list of scenarios."""
 
 import asyncio
-import gzip
 import json
 import re
-import zlib
 from contextlib import contextmanager, suppress
 from dataclasses import dataclass, field
+from itertools import product
 from pathlib import Path
 from typing import Callable
 
@@ -28,10 +27,10 @@ class Tools:
     python_scripts: Path
     node_scripts: Path
 
-    def peer(self, language, role):
+    def peer(self, language, protocol, role):
         if language == "python":
-            return [self.python, "-B", self.python_scripts / f"{role}.py"]
-        return ["node", self.node_scripts / f"{role}.mjs"]
+            return [self.python, "-B", self.python_scripts / f"{protocol}_{role}.py"]
+        return ["node", self.node_scripts / f"{protocol}-{role}.mjs"]
 
 
 def shown(text):
@@ -127,11 +126,14 @@ class Child:
         except TimeoutError:
             raise Failed(f"{self.name} goes on running") from None
 
+    def is_example_server(self):
+        return self.name.endswith("-server")
+
     async def stop(self):
         """Ends its stdin, then asks it to end, then makes it."""
         ways = [(self.process.stdin.close, 1), (self.process.terminate, 3), (self.process.kill, 3)]
-        # The server doesn't look at its stdin.
-        for end, patience in ways[self.name == "litecord-server" :]:
+        # Our examples' servers don't look at their stdin.
+        for end, patience in ways[self.is_example_server() :]:
             if self.process.returncode is None:
                 end()
                 with suppress(TimeoutError):
@@ -142,7 +144,7 @@ class Child:
 
 
 class Peer(Child):
-    """One of ours in Python or Node. Its newest connection is what is talked of."""
+    """A program in Python or Node. Its newest connection is what is talked of."""
 
     number = 1
 
@@ -173,7 +175,8 @@ class Peer(Child):
         await self.see(self.line(f"closed {code} ?{reason}"), within)
 
     def says(self, text):
-        self.tell(f"text {text}")
+        # A line break ends the command.
+        self.tell(f"quoted {json.dumps(text)}" if "\n" in text else f"text {text}")
 
     def fragments(self, *parts):
         """A text in such pieces; None is a ping between them."""
@@ -189,10 +192,17 @@ class Stage:
     """What one run of a scenario has: its processes, and what went wrong."""
 
     tools: Tools
+    protocol: str
     language: str
-    driver: str | None
+    # Of the example server, if it has several.
+    driver: str | None = None
+    # Of both sides, if the protocol has several.
+    dialect: str | None = None
     children: list = field(default_factory=list)
     failures: list = field(default_factory=list)
+
+    def spoken(self, *options):
+        return ("--dialect", self.dialect, *options) if self.dialect else options
 
     async def start(self, kind, command, options):
         script = next(word for word in reversed(command) if isinstance(word, Path))
@@ -205,24 +215,26 @@ class Stage:
         child.address = (await child.see(re.compile(r"listening on (.*:\d+)")))[1]
         return child
 
-    async def litecord_server(self, *options):
-        command = [self.tools.binaries / "litecord-server", "--listen", "127.0.0.1:0"]
-        return await self.listening(Child, command, ("--driver", self.driver, *options))
+    async def example_server(self, *options):
+        command = [self.tools.binaries / f"{self.protocol}-server", "--listen", "127.0.0.1:0"]
+        driver = ("--driver", self.driver) if self.driver else ()
+        return await self.listening(Child, command, self.spoken(*driver, *options))
 
-    async def litecord_client(self, server, *options):
-        command = [self.tools.binaries / "litecord-client", "--connect", f"ws://{server.address}"]
-        return await self.start(Child, command, options)
+    async def example_client(self, server, *options):
+        name, url = f"{self.protocol}-client", f"ws://{server.address}"
+        command = [self.tools.binaries / name, "--connect", url]
+        return await self.start(Child, command, self.spoken(*options))
 
     async def server(self, *options, language=None):
-        """A server of ours."""
-        command = self.tools.peer(language or self.language, "server")
-        return await self.listening(Peer, command, options)
+        """A peer, which listens."""
+        command = self.tools.peer(language or self.language, self.protocol, "server")
+        return await self.listening(Peer, command, self.spoken(*options))
 
     async def client(self, server, *options, language=None):
-        """A client of ours, connected."""
-        command = self.tools.peer(language or self.language, "client")
+        """A peer, connected."""
+        command = self.tools.peer(language or self.language, self.protocol, "client")
         url = f"ws://{server.address}/any/path"
-        child = await self.start(Peer, command, ("--connect", url, *options))
+        child = await self.start(Peer, command, self.spoken("--connect", url, *options))
         await child.connected()
         return child
 
@@ -241,7 +253,7 @@ class Stage:
             said, status = child.complaints.strip(), child.process.returncode
             if "panicked" in said or (said and isinstance(child, Peer)):
                 self.failures.append(f"{child.name} says {said[-1500:]}")
-            if child.name == "litecord-server" and status != 0:
+            if child.is_example_server() and status != 0:
                 self.failures.append(f"{child.name} ends with {status}")
 
 
@@ -251,12 +263,14 @@ class Scenario:
 
     title: str
     act: Callable
+    protocol: str
     language: str
     driver: str | None = None
+    dialect: str | None = None
 
     async def play(self, tools, limit):
         """Gives what went wrong."""
-        stage = Stage(tools, self.language, self.driver)
+        stage = Stage(tools, self.protocol, self.language, self.driver, self.dialect)
         try:
             async with asyncio.timeout(limit):
                 await self.act(stage)
@@ -274,38 +288,40 @@ LANGUAGES = ("python", "node")
 DRIVERS = ("tungstenite", "axum")
 
 
-def against_server(name, languages=LANGUAGES):
-    """A scenario of our clients with litecord-server, once for each of its drivers."""
+def against_server(protocol, name, languages=LANGUAGES, drivers=DRIVERS, dialects=(None,)):
+    """A scenario of peers with the example server, for each of its drivers and dialects."""
 
     def add(act):
-        for driver in DRIVERS:
+        for driver, dialect in product(drivers, dialects):
             for language in languages:
-                title = f"{language} client → litecord-server {driver}: {name}"
-                SCENARIOS.append(Scenario(title, act, language, driver))
+                words = filter(None, (f"{protocol}-server", driver, dialect))
+                title = f"{language} client → {' '.join(words)}: {name}"
+                SCENARIOS.append(Scenario(title, act, protocol, language, driver, dialect))
         return act
 
     return add
 
 
-def against_client(name):
-    """A scenario of our servers with litecord-client."""
+def against_client(protocol, name, languages=LANGUAGES, dialects=(None,)):
+    """A scenario of peers with the example client, for each dialect."""
 
     def add(act):
-        for language in LANGUAGES:
-            title = f"litecord-client → {language} server: {name}"
-            SCENARIOS.append(Scenario(title, act, language))
+        for language, dialect in product(languages, dialects):
+            words = filter(None, (language, "server", dialect))
+            title = f"{protocol}-client → {' '.join(words)}: {name}"
+            SCENARIOS.append(Scenario(title, act, protocol, language, None, dialect))
         return act
 
     return add
 
 
-def among_peers(name):
-    """A scenario of our clients with our servers, in the other language."""
+def among_peers(protocol, name, pairs=(LANGUAGES, LANGUAGES[::-1])):
+    """A scenario of a client and a server of such languages."""
 
     def add(act):
-        for language, other in (LANGUAGES, LANGUAGES[::-1]):
-            title = f"{language} client → {other} server: {name}"
-            SCENARIOS.append(Scenario(title, act, language))
+        for language, other in pairs:
+            title = f"{language} client → {other} server: {protocol}, {name}"
+            SCENARIOS.append(Scenario(title, act, protocol, language))
         return act
 
     return add
@@ -313,92 +329,3 @@ def among_peers(name):
 
 def compact(value):
     return json.dumps(value, separators=(",", ":"), ensure_ascii=False)
-
-
-def deflate(text, flush=zlib.Z_NO_FLUSH, **options):
-    """Made of two pieces, with such a flush between them."""
-    data = text if isinstance(text, bytes) else text.encode()
-    stream, half = zlib.compressobj(**options), len(data) // 2
-    pieces = stream.compress(data[:half]), stream.flush(flush) if flush else b""
-    return b"".join(pieces) + stream.compress(data[half:]) + stream.flush()
-
-
-# JSON that is malformed, or that the protocol forbids whoever says it, and the close code for it.
-MALFORMED = {
-    "nothing": ("", 1007),
-    "no JSON": ("hello", 1007),
-    "a byte order mark": ('\ufeff{"op":2}', 1007),
-    "a space of another kind": ('\u00a0{"op":2}', 1007),
-    "half an object": ('{"op":2', 1007),
-    "a comma too many": ('{"op":2,}', 1007),
-    "something after it": ('{"op":2} {"op":2}', 1007),
-    "single quotes": ("{'op':2}", 1007),
-    "NaN": ('{"op":4,"w":"ECHO","a":[NaN],"n":1}', 1007),
-    "a number with a leading zero": ('{"op":02}', 1007),
-    "an array": ('[{"op":2}]', 1008),
-    "a number": ("2", 1008),
-    "null": ("null", 1008),
-    "no op": ('{"w":"ECHO","a":[],"n":1}', 1008),
-    "op 4.0": ('{"op":4.0,"w":"ECHO","a":[],"n":1}', 1008),
-    'op "4"': ('{"op":"4","w":"ECHO","a":[],"n":1}', 1008),
-    "op -1": ('{"op":-1}', 1008),
-    "op 256": ('{"op":256}', 1008),
-    "op null": ('{"op":null}', 1008),
-    "op twice": ('{"op":6,"w":"x","a":[],"op":6}', 1008),
-    "w twice": ('{"op":6,"w":"x","a":[],"w":"x"}', 1008),
-    "w twice, once escaped": ('{"op":6,"w":"x","a":[],"\\u0077":"x"}', 1008),
-    "r twice, which op 6 has not": ('{"op":6,"w":"x","a":[],"r":1,"r":1}', 1008),
-    "no w": ('{"op":4,"a":[],"n":1}', 1008),
-    "no a": ('{"op":4,"w":"ECHO","n":1}', 1008),
-    "no n": ('{"op":4,"w":"ECHO","a":[]}', 1008),
-    "w half a character": ('{"op":6,"w":"\\ud800","a":[]}', 1008),
-    "w a number": ('{"op":4,"w":1,"a":[],"n":1}', 1008),
-    "a response without n": ('{"op":5,"r":1}', 1008),
-    "a response without r": ('{"op":5,"n":1}', 1008),
-    "a dispatch without a": ('{"op":6,"w":"x"}', 1008),
-    "129 levels": ('{"op":6,"w":"x","a":' + "[" * 128 + "]" * 128 + "}", 1008),
-    "129 levels under an unknown key": (
-        '{"op":6,"w":"x","a":[],"x":' + '{"x":' * 127 + "[]" + "}" * 127 + "}",
-        1008,
-    ),
-    "100000 levels": ('{"op":6,"w":"x","a":' + "[" * 100_000 + "]" * 100_000 + "}", 1008),
-    "a nonce of 1025 bytes": ('{"op":4,"w":"ECHO","a":[],"n":"' + "n" * 1023 + '"}', 1008),
-}
-
-# Binary messages that aren't one zlib stream with JSON in it, where compression is on.
-NOT_ZLIB = {
-    "empty": (b"", 1007),
-    "no zlib": (b'{"op":2}', 1007),
-    "truncated": (deflate('{"op":2}')[:-1], 1007),
-    "only a header": (b"\x78\x9c", 1007),
-    "a byte after it": (deflate('{"op":2}') + b"\0", 1007),
-    "two streams": (deflate('{"op":2}') * 2, 1007),
-    "bare deflate": (deflate('{"op":2}')[2:-4], 1007),
-    "gzip": (gzip.compress(b'{"op":2}'), 1007),
-    "a dictionary of its own": (deflate('{"op":2}', zdict=b'{"op":'), 1007),
-    "wrong checksum": (deflate('{"op":2}')[:-1] + b"\x00", 1007),
-    "not UTF-8 inside": (deflate(b'{"op":2,"x":"\xff"}'), 1007),
-    "nothing inside": (deflate(""), 1007),
-    "a bomb of 2 MiB": (deflate('{"op":2,"x":"' + "0" * (2 << 20) + '"}'), 1009),
-    "a bomb of 256 MiB": (deflate(bytes(1 << 28)), 1009),
-}
-
-# Ways to make a zlib stream.
-ZLIB = {
-    "stored": {"level": 0},
-    "best": {"level": 9},
-    "a small window": {"wbits": 9},
-    "flushed": {"flush": zlib.Z_SYNC_FLUSH},
-    "flushed in full": {"flush": zlib.Z_FULL_FLUSH},
-    "fixed codes": {"strategy": zlib.Z_FIXED},
-}
-
-# Requests that come at once, more than an end queues: how many, of how many bytes.
-MANY = [(10, 200_000), (100, 20_000), (1000, 2000)]
-
-# Every type of JSON value, as text.
-NONCES = [
-    "null", "true", "false", "0", "1", "-1", "1.0", "1e2", "-0.0", "12345678901234567890123",
-    '"1"', '""', '"é\\u0001"', '"\\/"', "[]", '[1,{"a":null}]', "[1, 2]", "{}", '{"b":1}',
-    '{"b": 1, "b": 2}', '"' + "n" * 1022 + '"',
-]

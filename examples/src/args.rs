@@ -1,5 +1,7 @@
 //! What the programs share: options on the command line, and what they print.
 
+use std::future::Future;
+use std::io;
 use std::time::Duration;
 
 /// Reads a time given in seconds, such as `30` or `0.5`.
@@ -18,4 +20,33 @@ pub fn seconds(text: &str) -> Result<Duration, String> {
 /// spaces, which is what they mean between the tokens of JSON.
 pub fn printable(text: &str) -> String {
     text.replace(['\n', '\r', '\t'], " ").replace(char::is_control, "\u{fffd}")
+}
+
+/// Ctrl-C or SIGTERM.
+///
+/// # Errors
+/// The system doesn't tell of them.
+#[cfg(unix)]
+pub fn interrupted() -> io::Result<impl Future<Output = ()>> {
+    use tokio::signal::unix::{SignalKind, signal};
+    let mut interrupt = signal(SignalKind::interrupt())?;
+    let mut terminate = signal(SignalKind::terminate())?;
+    Ok(async move {
+        tokio::select! {
+            _ = interrupt.recv() => {}
+            _ = terminate.recv() => {}
+        }
+    })
+}
+
+/// Ctrl-C.
+///
+/// # Errors
+/// The system doesn't tell of it.
+#[cfg(windows)]
+pub fn interrupted() -> io::Result<impl Future<Output = ()>> {
+    let mut interrupt = tokio::signal::windows::ctrl_c()?;
+    Ok(async move {
+        interrupt.recv().await;
+    })
 }

@@ -1,5 +1,5 @@
 //! What the example programs share: drivers for sockets, a small game of bingo, and a bridge between
-//! two components that speak litecord.
+//! two components that speak litecord, and a server of shared room variables.
 
 pub mod app;
 pub mod args;
@@ -8,10 +8,14 @@ pub mod bingo_args;
 pub mod bingo_client;
 pub mod bingo_game;
 pub mod bingo_server;
+pub mod hub;
 pub mod listener;
 pub mod litecord_args;
 pub mod litecord_client;
 pub mod litecord_server;
+pub mod roomvars_args;
+pub mod roomvars_client;
+pub mod roomvars_server;
 pub mod tcp;
 pub mod tungstenite;
 pub mod websocket;

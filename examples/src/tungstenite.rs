@@ -78,7 +78,8 @@ where
     websocket::drive(session, adapt(socket), commands, app).await
 }
 
-fn adapt<T: AsyncRead + AsyncWrite + Unpin>(socket: WebSocketStream<T>) -> impl WebSocket {
+/// A socket as the drivers want it. It is made with a [`config`].
+pub fn adapt<T: AsyncRead + AsyncWrite + Unpin>(socket: WebSocketStream<T>) -> impl WebSocket {
     socket
         .with(|message| ready(outward(message)))
         .sink_map_err(failure)

@@ -24,7 +24,7 @@ pub(crate) const WRITE_BUFFER: usize = 16 * 1024;
 const CLOSING_BYTES: usize = 1024 * 1024;
 
 /// The peer broke the rules of WebSocket itself.
-const PROTOCOL_ERROR: u16 = 1002;
+pub(crate) const PROTOCOL_ERROR: u16 = 1002;
 
 /// What a library's socket has to be turned into.
 pub trait WebSocket:
@@ -183,7 +183,7 @@ where
 
 /// Hands `unsent` to the library, and when there is none, makes it send what it has. May be dropped
 /// and called again.
-async fn write<W: Sink<Message> + Unpin>(
+pub(crate) async fn write<W: Sink<Message> + Unpin>(
     writer: &mut W,
     unsent: &mut Option<Message>,
     unflushed: &mut bool,

@@ -1,14 +1,16 @@
-//! Whole conversations over real sockets on loopback, servers and clients in one process: bingo, then
-//! litecord. Shows every frame as it was on the wire, and what it means.
+//! Whole conversations over real sockets on loopback, servers and clients in one process: bingo,
+//! litecord, roomvars. Shows every frame as it was on the wire, and what it means.
 //!
 //! Every step is checked: whatever doesn't happen, or happens and shouldn't, ends the tour with an
 //! error.
 
 mod bingo;
 mod litecord;
+mod roomvars;
 mod server;
 mod tee;
 mod trace;
+mod websocket;
 
 use std::process::ExitCode;
 use std::time::Duration;
@@ -38,5 +40,7 @@ async fn main() -> ExitCode {
 async fn tour(trace: &mut Trace) -> anyhow::Result<()> {
     bingo::tour(trace).await?;
     trace.line(format_args!(""));
-    litecord::tour(trace).await
+    litecord::tour(trace).await?;
+    trace.line(format_args!(""));
+    roomvars::tour(trace).await
 }

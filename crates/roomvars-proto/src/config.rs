@@ -251,8 +251,8 @@ mod session {
         ///
         /// | kept | bytes |
         /// |---|---|
-        /// | an input, and the names of a snapshot | `largest_input` + `V` (`N` + 256) |
-        /// | the mirror | `V` (`N` + `W` + 256) |
+        /// | an input, and the names of a snapshot | `largest_input` + `V` (`N` + 64) |
+        /// | the mirror | `V` (`N` + `W` + 160) |
         /// | events | `max_event_bytes` + 256 `max_events` + 2 (`N` + `W`) + `largest_input` |
         /// | messages to be sent | 3 (`max_transmit_bytes` + 6 `N` + 6 `W` + 512) |
         /// | the handshake | what it was made of, 6 times at most |
@@ -263,8 +263,8 @@ mod session {
             let one = limits.max_name.saturating_add(limits.max_value);
             [
                 largest_input.saturating_mul(2),
-                variables.saturating_mul(limits.max_name.saturating_add(256)),
-                variables.saturating_mul(one.saturating_add(256)),
+                variables.saturating_mul(limits.max_name.saturating_add(64)),
+                variables.saturating_mul(one.saturating_add(160)),
                 self.max_event_bytes.saturating_add(one.saturating_mul(2)),
                 self.max_events.max(1).saturating_mul(256),
                 self.max_transmit_bytes
@@ -344,6 +344,55 @@ mod session {
     }
 
     impl HubConfig {
+        /// Bytes of a batch of several objects that isn't a snapshot.
+        pub(crate) fn batch_limit(&self) -> usize {
+            self.max_batch_bytes.min(self.max_server_message)
+        }
+
+        /// The most heap, in bytes, that a hub ever keeps, if no input is longer than
+        /// `max_client_message`. With `V` = the greater of `max_variables` and `max_scratch_variables`,
+        /// `N` = `max_name`, `W` = `max_value`, and `S` = 6 (`N` + `W`) + 64, the longest set:
+        ///
+        /// | kept | bytes |
+        /// |---|---|
+        /// | each of `max_connections` | 1024 + `max_username` + 8 `max_untaken` + 2 `V` (`N` + 128) |
+        /// | each of `max_rooms` | 2048 + 3 `max_room_id` + `V` (2 `N` + 2 `W` + 256) + 16 (`max_untaken` + `S`) + 4 `max_batch_bytes` |
+        /// | a message that comes, a batch that goes | 2 `max_client_message` + 4 `V` `S` |
+        ///
+        /// It is far above what ordinary clients make of it: one that has taken all costs about 300 bytes
+        /// in a room of ten. What was polled is the driver's and comes on top.
+        pub fn max_memory(&self) -> usize {
+            let limits = &self.limits;
+            let variables = limits.max_variables.max(limits.max_scratch_variables);
+            let (name, value) = (limits.max_name, limits.max_value);
+            let set = name.saturating_add(value).saturating_mul(6).saturating_add(64);
+            let connection = [
+                1024,
+                limits.max_username,
+                self.max_untaken.saturating_mul(8),
+                variables.saturating_mul(name.saturating_add(128)).saturating_mul(2),
+            ];
+            let room = [
+                2048,
+                limits.max_room_id.saturating_mul(3),
+                variables.saturating_mul(
+                    name.saturating_add(value).saturating_mul(2).saturating_add(256),
+                ),
+                self.max_untaken.saturating_add(set).saturating_mul(16),
+                self.max_batch_bytes.saturating_mul(4),
+            ];
+            let passing = [
+                self.max_client_message.saturating_mul(2),
+                variables.saturating_mul(set).saturating_mul(4),
+            ];
+            let sum = |parts: &[usize]| parts.iter().copied().fold(0, usize::saturating_add);
+            sum(&[
+                sum(&connection).saturating_mul(self.max_connections),
+                sum(&room).saturating_mul(self.max_rooms),
+                sum(&passing),
+            ])
+        }
+
         /// Sets how long names and values may be, and how many variables a room may have.
         pub const fn limits(mut self, limits: Limits) -> Self {
             self.limits = limits;

@@ -200,8 +200,8 @@ impl<'a> ClientMessage<'a> {
     #[inline]
     pub fn from_json(text: &'a str, config: &CodecConfig) -> Result<Self, DecodeError> {
         check_len(text.len(), config.max_client_message)?;
-        if let Some((variable, value, [])) = usual_set(text, text.as_bytes(), config.dialect) {
-            return Ok(Self::Set { variable: Cow::Borrowed(variable), value });
+        if let Some((variable, value, "")) = usual_set(text, config.dialect) {
+            return Ok(Self::Set { variable, value });
         }
         Self::read(text, config)
     }
@@ -302,7 +302,7 @@ pub enum ServerMessage<'a> {
 
 impl<'a> ServerMessage<'a> {
     /// Appends the message to `dst` as compact JSON, keys in the order of the spec; an unknown one
-    /// as it is. Several go into one message by a [`BatchWriter`].
+    /// as it is. Several go into one message by a [`BatchWriter`](crate::BatchWriter).
     ///
     /// # Errors
     /// It is longer than `max_server_message`, the dialect has no such thing (R3), or `dst` is of

@@ -1458,8 +1458,9 @@ fn what_is_refused_allocates_nothing_either() {
             assert!(batch.next().unwrap().is_ok());
             assert_eq!(batch.next(), Some(Err(error)));
         });
-        // A string with escapes is copied before the bad one in it is come to.
-        assert!(used.count_total <= u64::from(text.contains('\\')), "{text}");
+        // A string with escapes is copied before the bad one in it is come to: as one of a usual set,
+        // and then as any.
+        assert!(used.count_total <= 2 * u64::from(text.contains('\\')), "{text}");
         assert_eq!(used.count_current, 0);
     }
 }

@@ -113,6 +113,19 @@ pub fn string(rest: &[u8]) -> Step<'_> {
     in_string(expect(rest, b'"')?)
 }
 
+/// Takes what follows the opening quote of a string, up to and with the closing one, and tells whether
+/// there are escapes in it.
+///
+/// # Errors
+/// It isn't well formed.
+#[inline(always)]
+pub fn quoted(rest: &[u8]) -> Result<(&[u8], bool), Fault<'_>> {
+    match to_special(rest) {
+        [b'"', later @ ..] => Ok((later, false)),
+        special => Ok((in_escaped_string(special)?, true)),
+    }
+}
+
 /// Takes a value that begins here, inside of `depth` arrays and objects.
 ///
 /// # Errors
@@ -201,12 +214,16 @@ fn digits(rest: &[u8]) -> Step<'_> {
 
 /// What follows an opening quote, up to and with the closing one.
 #[inline(always)]
-fn in_string(mut rest: &[u8]) -> Step<'_> {
+fn in_string(rest: &[u8]) -> Step<'_> {
+    quoted(rest).map(|(rest, _)| rest)
+}
+
+/// The same from an escape on.
+fn in_escaped_string(mut rest: &[u8]) -> Step<'_> {
     loop {
-        rest = to_special(rest);
         match rest {
             [b'"', later @ ..] => return Ok(later),
-            [b'\\', ..] => rest = escape(rest)?,
+            [b'\\', ..] => rest = to_special(escape(rest)?),
             _ => return Err(not_json(rest)),
         }
     }
@@ -296,13 +313,10 @@ const fn all_digits(word: u64) -> bool {
 /// there may be more bits than bytes.
 #[inline(always)]
 const fn special_bytes(word: u64) -> u64 {
-    const QUOTES: u64 = u64::from_ne_bytes([b'"'; 8]);
-    const BACKSLASHES: u64 = u64::from_ne_bytes([b'\\'; 8]);
-    const fn zeros(word: u64) -> u64 {
-        word.wrapping_sub(ONES) & !word
-    }
-    let control = word.wrapping_sub(ONES * 0x20) & !word;
-    (zeros(word ^ QUOTES) | zeros(word ^ BACKSLASHES) | control) & HIGH
+    // Of all that is above 0x1F only the quote comes to be below 0x21.
+    let quotes_and_control = (word ^ (ONES * 2)).wrapping_sub(ONES * 0x21);
+    let backslashes = (word ^ (ONES * 0x5C)).wrapping_sub(ONES);
+    (quotes_and_control | backslashes) & !word & HIGH
 }
 
 /// Goes to the first byte that can't stand in a JSON string as it is. Looks at eight at a time.
@@ -321,6 +335,29 @@ pub fn to_special(mut rest: &[u8]) -> &[u8] {
     rest
 }
 
+/// How many bytes at the start of `rest` can stand in a JSON string as they are. Looks at eight at a
+/// time; at the end too, if there are so many in `text`, whose end it is.
+#[inline(always)]
+pub fn plain_len(rest: &[u8], text: &[u8]) -> usize {
+    let mut left = rest;
+    let mut len = 0_usize;
+    while let Some((word, later)) = left.split_first_chunk() {
+        let special = special_bytes(u64::from_le_bytes(*word));
+        if special != 0 {
+            return len.wrapping_add(special.trailing_zeros() as usize / 8);
+        }
+        (left, len) = (later, len.wrapping_add(8));
+    }
+    let Some(word) = text.last_chunk() else {
+        return rest.len().wrapping_sub(to_special(left).len());
+    };
+    #[allow(clippy::cast_possible_truncation, reason = "it is less than 8")]
+    let seen = 8_u32.wrapping_sub(left.len() as u32);
+    // Bytes that were seen go, and zeros, which are special, come behind.
+    let word = u64::from_le_bytes(*word).checked_shr(seen.wrapping_mul(8)).unwrap_or(0);
+    len.wrapping_add(special_bytes(word).trailing_zeros() as usize / 8)
+}
+
 /// What stands between the quotes of a string.
 #[inline]
 pub fn unquoted(string: &str) -> Option<&str> {
@@ -330,36 +367,65 @@ pub fn unquoted(string: &str) -> Option<&str> {
 /// Whether the text of a string has escapes in it.
 #[inline]
 pub fn has_escapes(between_quotes: &str) -> bool {
-    !to_special(between_quotes.as_bytes()).is_empty()
+    !is_plain(between_quotes.as_bytes())
+}
+
+/// Whether all bytes can stand in a JSON string as they are. Looks at eight at a time.
+#[inline(always)]
+fn is_plain(text: &[u8]) -> bool {
+    let mut rest = text;
+    while let Some((word, later)) = rest.split_first_chunk() {
+        if special_bytes(u64::from_le_bytes(*word)) != 0 {
+            return false;
+        }
+        rest = later;
+    }
+    // What is left, and a second time some of what comes before it.
+    if let Some(word) = text.last_chunk() {
+        special_bytes(u64::from_le_bytes(*word)) == 0
+    } else if let (Some([a, b, c, d]), Some([e, f, g, h])) = (text.first_chunk(), text.last_chunk())
+    {
+        special_bytes(u64::from_le_bytes([*a, *b, *c, *d, *e, *f, *g, *h])) == 0
+    } else {
+        to_special(rest).is_empty()
+    }
 }
 
 /// What a well-formed string says, from the text between its quotes; `None` if it has a lone
 /// surrogate, which no text can have.
 pub fn unescape(between_quotes: &str) -> Option<String> {
-    let mut text = String::with_capacity(between_quotes.len());
-    let mut rest = between_quotes;
+    let (text, rest) = unescape_start(between_quotes, between_quotes.len())?;
+    rest.is_empty().then_some(text)
+}
+
+/// What a string says, from the text after its opening quote, and what is left from its closing
+/// quote on, if it has one. `None` if an escape is malformed or a lone surrogate. The text begins
+/// with the capacity that you give it.
+pub fn unescape_start(string: &str, capacity: usize) -> Option<(String, &str)> {
+    let mut text = String::with_capacity(capacity);
+    let mut rest = string;
     loop {
-        let special = to_special(rest.as_bytes()).len();
-        let (plain, escape) = rest.split_at_checked(rest.len().wrapping_sub(special))?;
+        let len = plain_len(rest.as_bytes(), string.as_bytes());
+        let (plain, special) = rest.split_at_checked(len)?;
         text.push_str(plain);
-        let [_, letter, ..] = escape.as_bytes() else { return Some(text) };
+        let [b'\\', letter, ..] = special.as_bytes() else { return Some((text, special)) };
         let mut len = 2;
         text.push(match letter {
+            b'"' | b'\\' | b'/' => char::from(*letter),
             b'b' => '\u{8}',
             b'f' => '\u{c}',
             b'n' => '\n',
             b'r' => '\r',
             b't' => '\t',
             b'u' => {
-                let first = code_unit(escape)?;
-                let second = || code_unit(escape.get(6..)?);
-                let units = [first, if is_high(first) { second()? } else { 0 }];
+                let first = code_unit(special)?;
                 len = if is_high(first) { 12 } else { 6 };
-                char::decode_utf16(units).next()?.ok()?
+                let second = if is_high(first) { code_unit(special.get(6..)?)? } else { 0 };
+                char::decode_utf16([first, second]).next()?.ok()?
             }
-            same => char::from(*same),
+            _ => return None,
         });
-        rest = escape.get(len..)?;
+        rest = special.get(len..)?;
     }
 }
 
@@ -370,8 +436,9 @@ const fn is_high(unit: u16) -> bool {
 
 /// What `\u` and four digits stand for.
 fn code_unit(escape: &str) -> Option<u16> {
-    let digits = escape.strip_prefix("\\u")?.get(..4)?;
-    u16::from_str_radix(digits, 16).ok()
+    let digits: &[u8; 4] = escape.strip_prefix("\\u")?.as_bytes().first_chunk()?;
+    let mut digits = digits.iter().map(|digit| char::from(*digit).to_digit(16));
+    u16::try_from(digits.try_fold(0, |unit, digit| Some(unit << 4 | digit?))?).ok()
 }
 
 /// How JSON writes a byte that can't stand in a string as it is; the same as serde_json does.
@@ -407,6 +474,11 @@ fn split_escapes(text: &str, mut each: impl FnMut(&[u8], Option<u8>)) {
 /// Bytes of `text` between the quotes of a string.
 #[inline]
 pub fn escaped_len(text: &str) -> usize {
+    if is_plain(text.as_bytes()) { text.len() } else { len_with_escapes(text) }
+}
+
+#[cold]
+fn len_with_escapes(text: &str) -> usize {
     let mut len = 0_usize;
     split_escapes(text, |plain, special| {
         len = len.saturating_add(plain.len());

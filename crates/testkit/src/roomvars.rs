@@ -1,4 +1,6 @@
-//! roomvars' codec as the vectors see it.
+//! roomvars' client and hub as subjects of the suite, and its codec as the vectors see it.
+
+mod session;
 
 use bytes::BufMut;
 use roomvars_proto::{
@@ -9,6 +11,8 @@ use serde_json::{Map, Value, json};
 
 use crate::model::roomvars::{self as model, Message, Sender};
 use crate::vectors::{Decoded, Error, MessageCodec, Vector};
+
+pub use session::{HubConnection, RoomvarsClient, RoomvarsHub, handshake, some_message};
 
 /// The codec, as the vectors see it.
 #[derive(Debug, Clone, Copy)]

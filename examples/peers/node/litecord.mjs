@@ -1,8 +1,9 @@
-// What both ends of litecord have in common, and the console that they are played from.
+// What both ends of litecord have in common.
 
-import { createInterface } from "node:readline";
-import { parseArgs } from "node:util";
 import { deflateSync, inflateSync } from "node:zlib";
+
+import * as peer from "./peer.mjs";
+import { INVALID_DATA, POLICY_VIOLATION, Violation, cut, required } from "./peer.mjs";
 
 export const Op = {
   HELLO: 0,
@@ -15,9 +16,6 @@ export const Op = {
 };
 
 export const Close = {
-  UNSUPPORTED_DATA: 1003,
-  INVALID_DATA: 1007,
-  POLICY_VIOLATION: 1008,
   MESSAGE_TOO_BIG: 1009,
   AUTHENTICATION_FAILED: 4001,
   NOT_AUTHENTICATED: 4002,
@@ -27,14 +25,6 @@ export const Close = {
 const MAX_MESSAGE = 1 << 20;
 const REQUEST_TIMEOUT = 5000;
 
-/** The other end broke the protocol; it is told so in a close frame. */
-export class Violation extends Error {
-  constructor(code, reason) {
-    super(reason);
-    this.code = code;
-  }
-}
-
 /** The text of a message that is one zlib stream, and nothing after it. */
 function unpack(stream) {
   let inflated;
@@ -42,55 +32,30 @@ function unpack(stream) {
     inflated = inflateSync(stream, { maxOutputLength: MAX_MESSAGE, info: true });
   } catch (error) {
     const big = error.code === "ERR_BUFFER_TOO_LARGE";
-    throw new Violation(big ? Close.MESSAGE_TOO_BIG : Close.INVALID_DATA, error.message);
+    throw new Violation(big ? Close.MESSAGE_TOO_BIG : INVALID_DATA, error.message);
   }
   if (inflated.engine.bytesWritten !== stream.length) {
-    throw new Violation(Close.INVALID_DATA, "not one zlib stream");
+    throw new Violation(INVALID_DATA, "not one zlib stream");
   }
   return inflated.buffer.toString();
 }
 
-/** A message: an object with an opcode. */
-function parse(text) {
-  let message;
-  try {
-    message = JSON.parse(text);
-  } catch {
-    throw new Violation(Close.INVALID_DATA, "not JSON");
-  }
-  if (!Number.isInteger(message?.op)) throw new Violation(Close.POLICY_VIOLATION, "no opcode");
-  return message;
-}
-
-/** What must be there under a key. */
-export function required(message, key) {
-  if (!(key in message)) throw new Violation(Close.POLICY_VIOLATION, `no ${key}`);
-  return message[key];
-}
-
-/** One connection, from the side of one end. `Client` and `Server` say what they do with it. */
-export class Peer {
+/** One end. `Client` and `Server` say what differs between them. */
+export class Peer extends peer.Peer {
   constructor(ws, number, options) {
-    Object.assign(this, { ws, number, options });
+    super(ws, number, options);
     this.nonce = 0;
     this.requests = new Map(); // nonce → what to call with the response
-    this.timers = new Set();
-
-    ws.on("message", (data, isBinary) => this.guard(() => this.receive(data, isBinary)));
-    ws.on("pong", (data) => this.show("pong", data));
-    ws.on("error", (error) => (this.error = error)); // "close" follows
-    ws.on("close", (code, reason) => {
-      for (const timer of this.timers) clearTimeout(timer);
-      this.show("closed", code, reason.length || !this.error ? reason : this.error.message);
-    });
   }
 
-  // What an end does of itself; nothing with --manual.
-
-  opened() {}
+  handle(text) {
+    const message = peer.parse(text);
+    if (!Number.isInteger(message.op)) throw new Violation(POLICY_VIOLATION, "no opcode");
+    this.act(message);
+  }
 
   /** Does what a message of any end asks for. */
-  handle(message) {
+  act(message) {
     switch (message.op) {
       case Op.REQUEST: {
         const [what, args, nonce] = ["w", "a", "n"].map((key) => required(message, key));
@@ -125,47 +90,17 @@ export class Peer {
 
   // The wire.
 
-  /** From the first message on. */
-  start() {
-    this.show("connected");
-    if (!this.options.manual) this.guard(() => this.opened());
-  }
-
-  /** Does something that may find the other end at fault. */
-  guard(task) {
-    try {
-      task();
-    } catch (error) {
-      if (!(error instanceof Violation)) throw error;
-      this.ws.close(error.code, error.message);
-    }
-  }
-
   receive(data, isBinary) {
-    let text;
-    if (!isBinary) {
-      text = data.toString();
-      this.show("<", text);
-    } else if (this.options.zlib) {
-      text = unpack(data);
-      this.show("<z", text);
-    } else {
-      this.show("<b", data.toString("hex"));
-      if (this.options.manual) return;
-      throw new Violation(Close.UNSUPPORTED_DATA, "a binary message");
-    }
-    if (!this.options.manual) this.handle(parse(text));
+    if (!isBinary || !this.options.zlib) return super.receive(data, isBinary);
+    const text = unpack(data);
+    this.show("<z", text);
+    if (!this.options.manual) this.handle(text);
   }
 
   send(message) {
     const text = JSON.stringify(message);
     if (this.options.zlib) this.sendZlib(text);
     else this.sendText(text);
-  }
-
-  sendText(text) {
-    this.show(">", text);
-    this.ws.send(text);
   }
 
   sendZlib(text) {
@@ -185,24 +120,8 @@ export class Peer {
     });
   }
 
-  /** Does something after a time, unless the connection has ended by then. */
-  later(milliseconds, task) {
-    const timer = setTimeout(() => {
-      this.timers.delete(timer);
-      task();
-    }, milliseconds);
-    this.timers.add(timer);
-    return timer;
-  }
-
   // The console.
 
-  show(...words) {
-    const line = [this.number, ...words].join(" ").trimEnd().replaceAll("\n", "\\n");
-    process.stdout.write(`${line}\n`);
-  }
-
-  /** Does what a line of the console says; README.md has the list. */
   command(verb, rest) {
     switch (verb) {
       case "request":
@@ -216,51 +135,13 @@ export class Peer {
         this.send({ op: Op.DISPATCH, w: what, a: args });
         break;
       }
-      case "text":
-        this.sendText(rest);
-        break;
       case "zlib":
         this.sendZlib(rest);
         break;
-      case "binary":
-        this.ws.send(Buffer.from(rest, "hex"));
-        break;
-      case "fragments": {
-        const words = rest.split(" ");
-        words.forEach((word, i) => {
-          const fin = i === words.length - 1;
-          if (word === "ping") this.ws.ping();
-          else this.ws.send(Buffer.from(word, "hex"), { binary: false, fin });
-        });
-        break;
-      }
-      case "ping":
-        this.ws.ping(rest);
-        break;
-      case "close": {
-        const [code, reason] = cut(rest);
-        this.ws.close(code ? Number(code) : undefined, reason);
-        break;
-      }
-      case "pause":
-        this.ws.pause();
-        break;
-      case "resume":
-        this.ws.resume();
-        break;
-      case "drop":
-        this.ws.terminate();
-        break;
       default:
-        console.error(`unknown command: ${verb}`);
+        super.command(verb, rest);
     }
   }
-}
-
-/** The first word, and the rest. */
-function cut(text) {
-  const space = text.indexOf(" ");
-  return space < 0 ? [text, ""] : [text.slice(0, space), text.slice(space + 1)];
 }
 
 function wordAndJson(text) {
@@ -268,23 +149,7 @@ function wordAndJson(text) {
   return [word, JSON.parse(json || "[]")];
 }
 
-/** The lines of stdin, each as its first word and the rest. */
-export async function* commands() {
-  for await (const line of createInterface({ input: process.stdin })) {
-    const [verb, rest] = cut(line);
-    if (verb === "quit") return;
-    yield [verb, rest];
-  }
-}
-
-/** The options of the command line: those of both ends, and more. */
+/** The options of both ends, and more. */
 export function options(more) {
-  const string = (value) => ({ type: "string", default: value });
-  const all = {
-    password: string("helloworld"),
-    zlib: { type: "boolean", default: false },
-    manual: { type: "boolean", default: false },
-  };
-  for (const [name, value] of Object.entries(more)) all[name] = string(value);
-  return parseArgs({ options: all }).values;
+  return peer.options({ password: "helloworld", zlib: false, ...more });
 }

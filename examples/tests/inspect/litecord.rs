@@ -6,7 +6,7 @@ use std::fmt::Write as _;
 use serde_json::Value;
 use serde_json::value::RawValue;
 
-use crate::{inspect, run, run_command};
+use crate::{hex, inspect, run, run_command};
 
 /// Every type that a client sends, as it is written; secrets shown.
 const CLIENT: &[(&str, &str)] = &[
@@ -41,12 +41,6 @@ fn decode(args: &str, input: impl AsRef<[u8]>) -> (i32, String) {
 
 fn line(frame: usize, text: &str, fields: &str) -> String {
     format!("{{\"offset\":0,\"length\":{},\"frame\":{frame},{fields}}}\n", text.len())
-}
-
-fn hex(text: &str) -> String {
-    let mut line = String::new();
-    text.bytes().for_each(|byte| write!(line, "{byte:02x}").unwrap());
-    line + "\n"
 }
 
 #[test]

@@ -2,7 +2,9 @@
 
 mod bingo;
 mod litecord;
+mod roomvars;
 
+use std::fmt::Write as _;
 use std::io::Write;
 use std::path::PathBuf;
 use std::process::{Command, Output, Stdio};
@@ -36,4 +38,11 @@ pub(crate) fn run(args: &str, input: impl AsRef<[u8]>) -> (i32, Vec<u8>, String)
     let output = run_command(inspect(args), input.as_ref());
     let stderr = String::from_utf8(output.stderr).unwrap();
     (output.status.code().unwrap(), output.stdout, stderr)
+}
+
+/// A line for `--hex`.
+pub(crate) fn hex(bytes: impl AsRef<[u8]>) -> String {
+    let mut line = String::new();
+    bytes.as_ref().iter().for_each(|byte| write!(line, "{byte:02x}").unwrap());
+    line + "\n"
 }

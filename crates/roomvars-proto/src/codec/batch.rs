@@ -1,4 +1,3 @@
-use alloc::borrow::Cow;
 use core::str::from_utf8;
 
 use bytes::BufMut;
@@ -15,7 +14,7 @@ use crate::{CodecConfig, DecodeError, DecodeErrorKind, Dialect, EncodeError, Ser
 #[derive(Debug, Clone)]
 pub struct Batch<'a> {
     text: &'a str,
-    rest: &'a [u8],
+    rest: &'a str,
     dialect: Dialect,
     /// What comes after the text, if it isn't all.
     bad: Option<DecodeError>,
@@ -25,7 +24,7 @@ impl<'a> Batch<'a> {
     /// The objects in `text`.
     #[inline]
     pub fn new(text: &'a str, config: &CodecConfig) -> Self {
-        let mut batch = Self { text, rest: text.as_bytes(), dialect: config.dialect, bad: None };
+        let mut batch = Self { text, rest: text, dialect: config.dialect, bad: None };
         if let Err(error) = check_len(text.len(), config.max_server_message) {
             batch.refuse(error);
         }
@@ -55,39 +54,31 @@ impl<'a> Batch<'a> {
 
     /// Bytes of the message that are read.
     pub fn offset(&self) -> usize {
-        offset(self.text, self.rest)
+        self.text.len().saturating_sub(self.rest.len())
     }
 
     #[cold]
     fn refuse(&mut self, error: DecodeError) {
-        self.rest = &[];
+        self.rest = "";
         self.bad = Some(error);
     }
 
-    /// The next object where it isn't a usual set alone on its line.
-    fn next_line(&mut self) -> Option<Result<ServerMessage<'a>, DecodeError>> {
-        self.rest = to_token(self.rest);
-        if self.rest.is_empty() {
-            return self.bad.take().map(Err);
+    /// The next object where it isn't a usual set alone on its line, and the lines after it. Of a
+    /// copy, so that the iterator itself can live in registers.
+    fn read(self) -> (Result<Option<ServerMessage<'a>>, DecodeError>, &'a str) {
+        let rest = to_token(self.rest.as_bytes());
+        let start = offset(self.text, rest);
+        if rest.is_empty() {
+            return (self.bad.map_or(Ok(None), Err), "");
         }
-        let start = self.offset();
-        let len = memchr::memchr(b'\n', self.rest);
-        let read = if let (None, Some(bad)) = (len, self.bad) {
-            Err(bad)
-        } else {
-            let end = len.map_or(self.text.len(), |len| start.saturating_add(len));
-            let line = self.text.get(start..end).unwrap_or_default();
-            ServerMessage::read(line, self.dialect).map_err(|error| at(error, start))
-        };
-        self.rest = match len {
-            // Past the line break: the next line may be a usual set again.
-            Some(len) if read.is_ok() => self.rest.get(len.saturating_add(1)..).unwrap_or_default(),
-            _ => &[],
-        };
-        if read.is_err() {
-            self.bad = None;
+        let len = memchr::memchr(b'\n', rest);
+        if let (None, Some(bad)) = (len, self.bad) {
+            return (Err(bad), "");
         }
-        Some(read)
+        let rest = self.text.get(start..).unwrap_or_default();
+        let (line, later) = rest.split_at_checked(len.unwrap_or(rest.len())).unwrap_or_default();
+        let read = ServerMessage::read(line, self.dialect).map_err(|error| at(error, start));
+        (read.map(Some), later.strip_prefix('\n').unwrap_or_default())
     }
 }
 
@@ -96,18 +87,21 @@ impl<'a> Iterator for Batch<'a> {
 
     #[inline]
     fn next(&mut self) -> Option<Self::Item> {
-        if let Some((variable, value, rest)) = usual_set(self.text, self.rest, self.dialect) {
-            let later = match rest {
-                [b'\n', later @ ..] => Some(later),
-                [] if self.bad.is_none() => Some(rest),
-                _ => None,
-            };
-            if let Some(later) = later {
+        if self.bad.is_none() {
+            if let Some((variable, value, later)) = usual_set(self.rest, self.dialect) {
                 self.rest = later;
-                return Some(Ok(ServerMessage::Set { variable: Cow::Borrowed(variable), value }));
+                return Some(Ok(ServerMessage::Set { variable, value }));
+            }
+            if self.rest.is_empty() {
+                return None;
             }
         }
-        self.next_line()
+        let (read, later) = self.clone().read();
+        self.rest = later;
+        if !matches!(read, Ok(Some(_))) {
+            (self.rest, self.bad) = ("", None);
+        }
+        read.transpose()
     }
 }
 

@@ -36,9 +36,11 @@ pub(super) struct Backlog {
 /// Batches that aren't merged any more.
 #[derive(Debug)]
 pub(super) struct Frozen {
-    pub(super) text: Bytes,
+    text: Bytes,
+    /// Of the first set in it.
+    first: Seq,
     /// The name that this rename or delete removes.
-    pub(super) removes: Option<Box<str>>,
+    removes: Option<Box<str>>,
 }
 
 #[derive(Debug, Default)]
@@ -121,11 +123,12 @@ impl Member {
             room.entry(*seq).is_some_and(|entry| entry.removes.is_some() && entry.by != id)
         });
         // As long as it followed, only a snapshot was frozen.
-        let everything = last.is_none() && !backlog.frozen.is_empty();
+        let snapshot = backlog.frozen.front().filter(|_| last.is_none()).map(|frozen| frozen.first);
+        let everything = snapshot.is_some();
         if everything {
             **backlog = Backlog::default();
         }
-        self.cursor = if everything { 0 } else { from };
+        self.cursor = snapshot.unwrap_or(from);
         backlog.mode = Mode::Merging { everything };
         if let Some(last) = last {
             backlog.freeze_changes(id, room, from, last, spelling);
@@ -163,9 +166,9 @@ impl Member {
                 self.cursor = room.next.saturating_add(1);
                 let too_much = frozen.saturating_add(text.len()) > config.max_untaken;
                 if !too_much {
-                    backlog.freeze_sets(&sets, dialect, config.max_batch_bytes);
+                    backlog.freeze_sets(&sets, dialect, config.batch_limit());
                 }
-                backlog.freeze(Bytes::copy_from_slice(text), Some(removes.into()));
+                backlog.freeze(Bytes::copy_from_slice(text), room.next, Some(removes.into()));
                 if too_much {
                     backlog.resync(room.next);
                 }
@@ -267,7 +270,7 @@ impl Member {
             }
         }
         if config.flush_interval.is_some() {
-            self.take_collected(id, room, spelling(dialect), config.max_batch_bytes)
+            self.take_collected(id, room, spelling(dialect), config.batch_limit())
         } else {
             None
         }
@@ -326,7 +329,7 @@ impl Member {
         config: &HubConfig,
     ) -> Option<Bytes> {
         let backlog = self.backlog.as_mut()?;
-        if let Some((text, len)) = backlog.take_frozen(config.max_batch_bytes) {
+        if let Some((text, len)) = backlog.take_frozen(config.batch_limit()) {
             if let Mode::Following = backlog.mode {
                 self.waiting = self.waiting.saturating_sub(len);
                 if backlog.frozen.is_empty() {
@@ -339,7 +342,7 @@ impl Member {
             gone.retain(|name| !room.variables.contains_key(name));
             let deletes =
                 gone.iter().map(|name| ServerMessage::Delete { variable: (&**name).into() });
-            let (text, taken) = batch_of(deletes, dialect, config.max_batch_bytes);
+            let (text, taken) = batch_of(deletes, dialect, config.batch_limit());
             for _ in 0..taken {
                 gone.pop_first();
             }
@@ -355,7 +358,7 @@ impl Member {
         if let Mode::Merging { everything } = backlog.mode {
             let sets = room.set_since(self.cursor, (!everything).then_some(id));
             // As whole as a snapshot is.
-            let limit = if everything { config.max_server_message } else { config.max_batch_bytes };
+            let limit = if everything { config.max_server_message } else { config.batch_limit() };
             let (text, taken) = batch_of(sets.iter().map(set_of), dialect, limit);
             if let Some((_, last)) = taken.checked_sub(1).and_then(|last| sets.get(last)) {
                 self.cursor = last.set.saturating_add(1);
@@ -393,16 +396,16 @@ fn text_len(sets: &[(&str, &Variable)], dialect: Dialect) -> usize {
 }
 
 impl Backlog {
-    fn freeze(&mut self, text: Bytes, removes: Option<Box<str>>) {
+    fn freeze(&mut self, text: Bytes, first: Seq, removes: Option<Box<str>>) {
         self.frozen_bytes = self.frozen_bytes.saturating_add(text.len());
-        self.frozen.push_back(Frozen { text, removes });
+        self.frozen.push_back(Frozen { text, first, removes });
     }
 
     /// Sets that others come after, in batches of up to `limit` bytes.
     fn freeze_sets(&mut self, mut sets: &[(&str, &Variable)], dialect: Dialect, limit: usize) {
         while !sets.is_empty() {
             let (text, taken) = batch_of(sets.iter().map(set_of), dialect, limit);
-            self.freeze(text, None);
+            self.freeze(text, sets.first().map_or(0, |(_, variable)| variable.set), None);
             sets = sets.get(taken.max(1)..).unwrap_or_default();
         }
     }
@@ -426,10 +429,10 @@ impl Backlog {
                 Some(_) if entry.by == id => {}
                 Some(name) => {
                     for set in sets.drain(..).flatten() {
-                        self.freeze(set, None);
+                        self.freeze(set, seq, None);
                     }
                     places.clear();
-                    self.freeze(text(), Some(name.clone()));
+                    self.freeze(text(), seq, Some(name.clone()));
                 }
                 None => {
                     if let Some(older) = places.remove(&entry.variable) {

@@ -449,6 +449,7 @@ impl<P: Policy> Hub<P> {
             _ => CloseCode::GENERIC,
         };
         let reason = match &error {
+            ConnectionError::Kicked(CloseCode::GOING_AWAY) => Cow::Borrowed("going away"),
             ConnectionError::Kicked(_) => Cow::Borrowed("kicked"),
             error => Cow::Owned(error.to_string()),
         };
@@ -832,7 +833,7 @@ impl<P: Policy> Hub<P> {
         }
         if let Some(interval) = config.flush_interval {
             room.unflushed = room.unflushed.saturating_add(cost);
-            if room.unflushed >= config.max_batch_bytes {
+            if room.unflushed >= config.batch_limit() {
                 self.flush_room(number);
             } else if !core::mem::replace(&mut room.is_unflushed, true) {
                 self.unflushed.push(number);

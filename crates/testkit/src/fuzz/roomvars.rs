@@ -3,6 +3,7 @@
 //! `item`).
 
 mod hub;
+mod session;
 
 use std::collections::BTreeSet;
 
@@ -18,12 +19,14 @@ use crate::roomvars::{decode as decoded, encode};
 use crate::vectors::{File, Vector};
 
 pub use hub::hub;
+pub use session::session;
 
 /// The targets.
 pub const TARGETS: &[Target] = &[
     Target { name: "roomvars_decode", run: decode, seeds: good_seeds },
     Target { name: "roomvars_model", run: against_model, seeds: text_seeds },
     Target { name: "roomvars_round_trip", run: round_trip, seeds: item_seeds },
+    Target { name: "roomvars_session", run: session, seeds: session::seeds },
     Target { name: "roomvars_hub", run: hub, seeds: hub::seeds },
 ];
 

@@ -271,7 +271,7 @@ impl Both {
         let is_some = message.is_some();
         match (message, &mut client.state) {
             (Some(Message::Text(text)), State::In(member)) => {
-                let limit = self.config.max_server_message.max(self.config.max_batch_bytes);
+                let limit = self.config.max_server_message;
                 let heard = changes(&text, client.dialect);
                 assert!(!heard.is_empty(), "an empty message");
                 assert!(text.len() <= limit || heard.len() == 1, "{} bytes", text.len());

@@ -1,0 +1,1164 @@
+//! The hub: the conversation of the spec step by step, each refused side, slow receivers, memory.
+
+use std::sync::Arc;
+use std::time::{Duration, Instant};
+
+use roomvars_proto::{
+    Author, CloseCode, CloseFrame, ConnId, ConnectionError, DecodeErrorKind, Dialect, End, Full,
+    Hub, HubConfig, HubEvent, Limits, Message, Policy, RateLimit, ValueRef, Violation,
+    ViolationKind,
+};
+use testkit::{epoch, measure};
+
+use Dialect::{Deployed2020, Documented, Scratch};
+
+/// A hub, and what time it is.
+struct Server<P: Policy = roomvars_proto::AcceptAll> {
+    hub: Hub<P>,
+    now: Instant,
+}
+
+fn server(config: HubConfig) -> Server {
+    let now = epoch();
+    Server { hub: Hub::new(Arc::new(config), now), now }
+}
+
+fn handshake(dialect: Dialect, room: &str, user: &str, variables: &str) -> String {
+    match dialect {
+        Documented => format!(
+            r#"{{"kind":"handshake","room":"{room}","username":"{user}","variables":{{{variables}}}}}"#
+        ),
+        Deployed2020 => format!(
+            r#"{{"kind":"handshake","id":"{room}","username":"{user}","variables":{{{variables}}}}}"#
+        ),
+        Scratch => format!(r#"{{"method":"handshake","project_id":"{room}","user":"{user}"}}"#),
+    }
+}
+
+fn set(dialect: Dialect, name: &str, value: &str) -> String {
+    match dialect {
+        Documented => format!(r#"{{"kind":"set","variable":"{name}","value":"{value}"}}"#),
+        Deployed2020 => format!(r#"{{"kind":"set","var":"{name}","value":"{value}"}}"#),
+        Scratch => format!(r#"{{"method":"set","name":"{name}","value":"{value}"}}"#),
+    }
+}
+
+fn rename(name: &str, new_name: &str) -> String {
+    format!(r#"{{"method":"rename","name":"{name}","new_name":"{new_name}"}}"#)
+}
+
+fn delete(name: &str) -> String {
+    format!(r#"{{"method":"delete","name":"{name}"}}"#)
+}
+
+const XY: &str = r#""x":"0","y":"0""#;
+
+impl<P: Policy> Server<P> {
+    fn connect(&mut self, dialect: Dialect) -> ConnId {
+        self.hub.connect(self.now, dialect).unwrap()
+    }
+
+    fn says(&mut self, id: ConnId, text: impl Into<String>) {
+        self.hub.handle_input(self.now, id, &Message::text(text.into()));
+    }
+
+    /// In room `r`, with the variables x and y.
+    fn join(&mut self, dialect: Dialect, user: &str) -> ConnId {
+        let id = self.connect(dialect);
+        self.says(id, handshake(dialect, "r", user, XY));
+        assert_eq!(self.hub.ended(id), None, "{user}");
+        id
+    }
+
+    /// The same, and has heard what there was.
+    fn joined(&mut self, dialect: Dialect, user: &str) -> ConnId {
+        let id = self.join(dialect, user);
+        self.hears(id);
+        id
+    }
+
+    /// All messages that are to be sent.
+    fn messages(&mut self, id: ConnId) -> Vec<String> {
+        std::iter::from_fn(|| self.hub.poll_transmit(id))
+            .map(|message| match message {
+                Message::Text(text) => String::from_utf8(text.into()).unwrap(),
+                other => panic!("{other:?}"),
+            })
+            .collect()
+    }
+
+    /// All objects in them.
+    fn hears(&mut self, id: ConnId) -> Vec<String> {
+        let messages = self.messages(id);
+        messages.iter().flat_map(|text| text.split('\n').map(str::to_owned)).collect()
+    }
+
+    fn sleep(&mut self, duration: Duration) {
+        self.now += duration;
+        self.hub.handle_timeout(self.now);
+    }
+
+    /// Closed by the hub with this code: nothing else is to be sent, and it is no member any more.
+    fn is_closed(&mut self, id: ConnId, code: u16, kind: ViolationKind) {
+        let Some(Message::Close(Some(frame))) = self.hub.poll_transmit(id) else {
+            panic!("{kind}: not closed")
+        };
+        assert_eq!(frame.code(), code, "{kind}");
+        assert_eq!(self.hub.poll_transmit(id), None);
+        let Some(End::Error(ConnectionError::Violation(violation))) = self.hub.ended(id) else {
+            panic!("{kind}: {:?}", self.hub.ended(id))
+        };
+        assert_eq!(violation.kind, kind);
+        assert_eq!(frame.reason(), violation.to_string());
+        assert_eq!(self.hub.connection(id).unwrap().room, None);
+    }
+
+    /// Somebody says just this, and is closed for it.
+    fn refuses(&mut self, dialect: Dialect, text: &str, code: u16, kind: ViolationKind) {
+        let id = self.connect(dialect);
+        self.says(id, text);
+        self.is_closed(id, code, kind);
+        self.hub.disconnect(self.now, id);
+    }
+
+    fn value(&self, is_scratch: bool, name: &str) -> Option<String> {
+        let room = self.hub.room(is_scratch, "r")?;
+        let mut variables = room.variables();
+        variables.find(|(other, _)| *other == name).map(|(_, value)| value.as_str().to_owned())
+    }
+}
+
+fn malformed(kind: DecodeErrorKind) -> ViolationKind {
+    ViolationKind::Malformed(kind)
+}
+
+fn texts(texts: &[&str]) -> Vec<String> {
+    texts.iter().map(|text| (*text).to_owned()).collect()
+}
+
+#[test]
+fn step1_the_first_message_is_a_handshake() {
+    let mut s = server(HubConfig::default());
+    s.refuses(Documented, &set(Documented, "x", "1"), 4000, ViolationKind::NoHandshake);
+    s.refuses(Scratch, &rename("x", "y"), 4000, ViolationKind::NoHandshake);
+    s.refuses(Scratch, &delete("x"), 4000, ViolationKind::NoHandshake);
+    s.refuses(Documented, r#"{"kind":"news"}"#, 4000, ViolationKind::UnknownKind);
+    for dialect in [Documented, Deployed2020, Scratch] {
+        let id = s.joined(dialect, "ada");
+        s.says(id, handshake(dialect, "r", "ada", XY));
+        s.is_closed(id, 4000, ViolationKind::SecondHandshake);
+    }
+}
+
+#[test]
+fn step1_a_handshake_comes_in_time() {
+    let timeout = Duration::from_secs(30);
+    let mut s = server(HubConfig::default().handshake_timeout(timeout));
+    assert_eq!(HubConfig::default().handshake_timeout, timeout);
+    assert_eq!(s.hub.poll_timeout(), None);
+    let slow = s.connect(Documented);
+    let start = s.now;
+    s.now += Duration::from_secs(1);
+    let other = s.connect(Documented);
+    let quick = s.join(Documented, "quick");
+    assert_eq!(s.hub.poll_timeout(), Some(start + timeout));
+    s.sleep(Duration::from_nanos(28_999_999_999));
+    assert_eq!(s.hub.ended(slow), None);
+    s.sleep(Duration::from_nanos(1));
+    assert_eq!(s.hub.ended(slow), Some(&End::Error(ConnectionError::HandshakeTimeout)));
+    assert_eq!(s.hub.poll_ready(), Some(slow));
+    let close = CloseFrame::new(4000, "no handshake in time");
+    assert_eq!(s.hub.poll_transmit(slow), Some(Message::Close(Some(close))));
+    assert_eq!(s.hub.ended(other), None);
+    s.sleep(Duration::from_secs(1));
+    assert!(s.hub.ended(other).is_some() && s.hub.ended(quick).is_none());
+    assert_eq!(s.hub.poll_timeout(), None);
+}
+
+#[test]
+fn step2_who_comes_first_creates_the_room_and_who_comes_later_is_told_it() {
+    let mut s = server(HubConfig::default());
+    let ada = s.join(Documented, "ada");
+    assert_eq!(s.hub.poll_event(), Some((ada, HubEvent::Joined)));
+    assert_eq!((s.hub.poll_event(), s.hub.poll_ready()), (None, None));
+    assert_eq!(s.messages(ada), texts(&[]));
+    s.says(ada, set(Documented, "y", "1"));
+    // The client's values don't count, nor does the order of its variables; and it is one message.
+    for dialect in [Documented, Deployed2020] {
+        let id = s.connect(dialect);
+        s.says(id, handshake(dialect, "r", &format!("{dialect:?}"), r#""y":"7","x":"8""#));
+        assert_eq!(s.hub.poll_ready(), Some(id));
+        let snapshot = [set(dialect, "x", "0"), set(dialect, "y", "1")].join("\n");
+        assert_eq!(s.messages(id), [snapshot]);
+    }
+    assert_eq!(s.value(false, "y").as_deref(), Some("1"));
+    let room = s.hub.room(false, "r").unwrap();
+    assert_eq!((room.id(), room.is_scratch(), room.clients()), ("r", false, 3));
+}
+
+#[test]
+fn step2_a_room_without_variables_has_no_snapshot() {
+    let mut s = server(HubConfig::default());
+    for user in ["ada", "grace"] {
+        let id = s.connect(Documented);
+        s.says(id, handshake(Documented, "empty", user, ""));
+        let scratch = s.join(Scratch, user);
+        assert_eq!((s.hub.poll_ready(), s.hub.poll_transmit(id)), (None, None));
+        assert_eq!(s.hub.poll_transmit(scratch), None);
+    }
+}
+
+#[test]
+fn step2_a_snapshot_is_split_where_it_would_be_too_long() {
+    let one = set(Documented, "x", "0").len();
+    let mut s = server(HubConfig::default().max_server_message(2 * one + 1));
+    s.join(Documented, "ada");
+    let grace = s.join(Documented, "grace");
+    assert_eq!(s.messages(grace).len(), 1);
+    let mut s = server(HubConfig::default().max_server_message(2 * one));
+    s.join(Documented, "ada");
+    let grace = s.join(Documented, "grace");
+    assert_eq!(s.messages(grace), [set(Documented, "x", "0"), set(Documented, "y", "0")]);
+}
+
+#[test]
+fn step2_the_variables_must_be_those_of_the_room() {
+    let mut s = server(HubConfig::default());
+    let ada = s.join(Documented, "ada");
+    for variables in [r#""x":"0""#, r#""x":"0","z":"0""#, r#""x":"","y":"","z":"""#, ""] {
+        let text = handshake(Documented, "r", "grace", variables);
+        s.refuses(Documented, &text, 4001, ViolationKind::Incompatible);
+    }
+    let twice = handshake(Documented, "r", "grace", r#""x":"0","y":"0","\u0078":"1""#);
+    s.refuses(Documented, &twice, 4000, ViolationKind::DuplicateVariable);
+    let twice = handshake(Documented, "new", "grace", r#""x":"0","x":"0""#);
+    s.refuses(Documented, &twice, 4000, ViolationKind::DuplicateVariable);
+    assert!(s.hub.room(false, "new").is_none());
+    assert_eq!(s.hub.room(false, "r").unwrap().clients(), 1);
+    assert_eq!(s.hub.ended(ada), None);
+}
+
+#[test]
+fn step2_usernames_are_unique_in_a_room() {
+    let mut s = server(HubConfig::default());
+    let ada = s.join(Documented, "Ada É");
+    let text = handshake(Deployed2020, "r", "aDA É", XY);
+    s.refuses(Deployed2020, &text, 4002, ViolationKind::UsernameTaken);
+    // ASCII only, in this room only, and not in the Scratch dialect.
+    s.join(Documented, "Ada é");
+    let other = s.connect(Documented);
+    s.says(other, handshake(Documented, "other", "Ada É", ""));
+    assert_eq!(s.hub.ended(other), None);
+    s.join(Scratch, "ada");
+    s.join(Scratch, "ada");
+    // Free again.
+    s.hub.disconnect(s.now, ada);
+    s.join(Documented, "ada É");
+}
+
+#[test]
+fn step2_what_is_wrong_is_told_in_order() {
+    let config = HubConfig::default().max_rooms(1).max_room_clients(1);
+    let mut s = server(config.limits(Limits::default().max_variables(2)));
+    s.join(Documented, "ada");
+    let long = "v".repeat(1025);
+    let bad = format!(r#""x":"{long}","z":"""#);
+    // Each mends the first thing that is wrong with the one before.
+    s.refuses(Documented, &handshake(Documented, "", "", &bad), 4000, ViolationKind::RoomId(0));
+    let user = handshake(Documented, "r", "", &bad);
+    s.refuses(Documented, &user, 4002, ViolationKind::UsernameLength(0));
+    let value = handshake(Documented, "new", "ADA", &bad);
+    s.refuses(Documented, &value, 4000, ViolationKind::ValueLength(1025));
+    let many = handshake(Documented, "new", "ADA", r#""x":"","z":"","w":"""#);
+    s.refuses(Documented, &many, 4000, ViolationKind::TooManyVariables);
+    let rooms = handshake(Documented, "new", "ADA", r#""x":"","z":"""#);
+    s.refuses(Documented, &rooms, 4003, ViolationKind::TooManyRooms);
+    let full = handshake(Documented, "r", "ADA", r#""x":"","z":"""#);
+    s.refuses(Documented, &full, 4003, ViolationKind::RoomFull);
+    let mut s = server(HubConfig::default());
+    s.join(Documented, "ada");
+    s.refuses(Documented, &full, 4002, ViolationKind::UsernameTaken);
+}
+
+#[test]
+fn step3_a_set_is_told_to_all_others_in_order() {
+    let mut s = server(HubConfig::default());
+    let ada = s.joined(Documented, "ada");
+    let grace = s.joined(Documented, "grace");
+    let old = s.joined(Deployed2020, "old");
+    let apart = s.joined(Scratch, "ada");
+    s.says(ada, set(Documented, "x", "1"));
+    s.says(old, set(Deployed2020, "x", "2"));
+    s.says(ada, set(Documented, "y", "☁"));
+    let [one, two, three] = [("x", "1"), ("x", "2"), ("y", "☁")];
+    let as_in = |dialect, of: &[(&str, &str)]| -> Vec<String> {
+        of.iter().map(|(name, value)| set(dialect, name, value)).collect()
+    };
+    assert_eq!(s.messages(ada), as_in(Documented, &[two]));
+    assert_eq!(s.messages(grace), as_in(Documented, &[one, two, three]));
+    assert_eq!(s.messages(old), as_in(Deployed2020, &[one, three]));
+    assert_eq!(s.messages(apart), texts(&[]));
+    assert_eq!(s.value(false, "y").as_deref(), Some("☁"));
+    s.says(grace, set(Documented, "z", "1"));
+    s.is_closed(grace, 4000, ViolationKind::UnknownVariable);
+    s.says(ada, set(Documented, "x", "3"));
+    assert_eq!(s.messages(old), [set(Deployed2020, "x", "3")]);
+}
+
+#[test]
+fn r1_a_client_says_one_object_a_message() {
+    let mut s = server(HubConfig::default());
+    let ada = s.joined(Documented, "ada");
+    let two = [set(Documented, "x", "1"), set(Documented, "y", "1")].join("\n");
+    s.says(ada, two);
+    s.is_closed(ada, 4000, malformed(DecodeErrorKind::TrailingData));
+    assert_eq!(s.value(false, "x").as_deref(), Some("0"));
+    let grace = s.joined(Documented, "grace");
+    s.says(grace, format!(" {} \n", set(Documented, "x", "1")));
+    assert_eq!(s.value(false, "x").as_deref(), Some("1"));
+}
+
+#[test]
+fn r2_r4_what_is_malformed_is_closed_with_4000() {
+    let mut s = server(HubConfig::default());
+    let invalid = |key, expected| malformed(DecodeErrorKind::InvalidValue { key, expected });
+    for (text, kind) in [
+        ("", malformed(DecodeErrorKind::NotJson)),
+        ("[]", malformed(DecodeErrorKind::NotAnObject)),
+        (r#"{"kind":"set","variable":"x"}"#, malformed(DecodeErrorKind::MissingKey("value"))),
+        (r#"{"kind":"set","variable":"x","value":1}"#, invalid("value", "a string")),
+        (
+            r#"{"kind":"set","variable":"x","value":"1","kind":"set"}"#,
+            malformed(DecodeErrorKind::DuplicateKey("kind")),
+        ),
+        (r#"{"kind":"create","variable":"x","value":"1"}"#, ViolationKind::UnknownKind),
+    ] {
+        let ada = s.joined(Documented, "ada");
+        s.says(ada, text);
+        s.is_closed(ada, 4000, kind);
+    }
+    let ada = s.joined(Documented, "ada");
+    s.hub.handle_input(s.now, ada, &Message::text(&b"\xFF"[..]));
+    s.is_closed(ada, 4000, malformed(DecodeErrorKind::NotUtf8));
+    let deep = format!(r#"{{"kind":{}"#, "[".repeat(128));
+    s.refuses(Documented, &deep, 4000, malformed(DecodeErrorKind::TooDeep));
+    let long = " ".repeat((1 << 20) + 1);
+    let kind = DecodeErrorKind::MessageTooLarge { len: long.len(), limit: 1 << 20 };
+    s.refuses(Documented, &long, 4000, malformed(kind));
+    let ada = s.joined(Documented, "ada");
+    s.hub.handle_input(s.now, ada, &Message::Binary(Vec::new().into()));
+    s.is_closed(ada, 1003, ViolationKind::UnexpectedBinary);
+}
+
+#[test]
+fn r3_scratch_variables_come_and_go() {
+    let mut s = server(HubConfig::default());
+    let ada = s.joined(Scratch, "ada");
+    // An integer means its decimal text.
+    let number = s.connect(Scratch);
+    s.says(number, r#"{"method":"handshake","project_id":12,"user":"n"}"#);
+    let text = s.connect(Scratch);
+    s.says(text, r#"{"method":"handshake","project_id":"12","user":"n"}"#);
+    assert_eq!(s.hub.room(true, "12").unwrap().clients(), 2);
+
+    let grace = s.joined(Scratch, "grace");
+    s.says(ada, r#"{"method":"create","user":"ada","project_id":7,"name":"x","value":1.0}"#);
+    s.says(ada, r#"{"method":"set","name":"x","value":"a"}"#);
+    s.says(ada, r#"{"method":"set","name":"y","value":1e400}"#);
+    s.says(ada, rename("x", "z"));
+    s.says(ada, delete("y"));
+    let expected = texts(&[
+        r#"{"method":"set","name":"x","value":1.0}"#,
+        r#"{"method":"set","name":"x","value":"a"}"#,
+        r#"{"method":"set","name":"y","value":1e400}"#,
+        r#"{"method":"rename","name":"x","new_name":"z"}"#,
+        r#"{"method":"delete","name":"y"}"#,
+    ]);
+    assert_eq!(s.messages(grace), expected);
+    // What isn't there, or is there already, changes nothing.
+    s.says(ada, set(Scratch, "b", "1"));
+    s.says(ada, rename("x", "w"));
+    s.says(ada, rename("z", "b"));
+    s.says(ada, rename("z", "z"));
+    s.says(ada, delete("x"));
+    assert_eq!(s.messages(grace), [set(Scratch, "b", "1")]);
+    assert_eq!(
+        (s.value(true, "z").as_deref(), s.value(true, "b").as_deref()),
+        (Some("a"), Some("1"))
+    );
+    // Values that aren't acceptable are ignored, names that aren't are not.
+    for value in [format!("\"{}\"", "v".repeat(1025)), "true".into(), "null".into(), "{}".into()] {
+        s.says(ada, format!(r#"{{"method":"set","name":"z","value":{value}}}"#));
+        s.says(ada, format!(r#"{{"method":"set","name":"new","value":{value}}}"#));
+    }
+    assert_eq!(s.hub.ended(ada), None);
+    assert_eq!(s.messages(grace), texts(&[]));
+    s.says(ada, set(Scratch, &"n".repeat(512), "1"));
+    assert_eq!(s.hub.ended(ada), None);
+    s.says(ada, set(Scratch, &"n".repeat(513), "1"));
+    s.is_closed(ada, 4000, ViolationKind::NameLength(513));
+    for text in [set(Scratch, "", "1"), rename("z", "")] {
+        let id = s.joined(Scratch, "x");
+        s.says(id, text);
+        s.is_closed(id, 4000, ViolationKind::NameLength(0));
+    }
+    let id = s.joined(Scratch, "x");
+    s.says(id, rename("z", &"n".repeat(513)));
+    s.is_closed(id, 4000, ViolationKind::NameLength(513));
+}
+
+#[test]
+fn r5_lengths_at_each_limit_and_one_over() {
+    let mut s = server(HubConfig::default());
+    let of = |len: usize| "é".repeat(len / 2) + &"e".repeat(len % 2);
+    for (room, user, name, value, refused) in [
+        (256, 64, 512, 1024, None),
+        (1, 1, 1, 0, None),
+        (257, 1, 1, 0, Some((4000, ViolationKind::RoomId(257)))),
+        (0, 1, 1, 0, Some((4000, ViolationKind::RoomId(0)))),
+        (1, 65, 1, 0, Some((4002, ViolationKind::UsernameLength(65)))),
+        (1, 0, 1, 0, Some((4002, ViolationKind::UsernameLength(0)))),
+        (1, 1, 513, 0, Some((4000, ViolationKind::NameLength(513)))),
+        (1, 1, 0, 0, Some((4000, ViolationKind::NameLength(0)))),
+        (1, 1, 1, 1025, Some((4000, ViolationKind::ValueLength(1025)))),
+    ] {
+        let variables = format!(r#""{}":"{}""#, of(name), of(value));
+        let text = handshake(Documented, &of(room), &of(user), &variables);
+        if let Some((code, kind)) = refused {
+            s.refuses(Documented, &text, code, kind);
+            continue;
+        }
+        let id = s.connect(Documented);
+        s.says(id, text);
+        assert_eq!(s.hub.ended(id), None);
+        s.hub.disconnect(s.now, id);
+    }
+    let ada = s.joined(Documented, "ada");
+    s.says(ada, set(Documented, "x", &"v".repeat(1024)));
+    // Escapes don't count.
+    s.says(ada, set(Documented, "x", &"\\u0041".repeat(1024)));
+    assert_eq!(s.hub.ended(ada), None);
+    s.says(ada, set(Documented, "x", &"v".repeat(1025)));
+    s.is_closed(ada, 4000, ViolationKind::ValueLength(1025));
+}
+
+#[test]
+fn r5_variables_clients_and_rooms_are_limited() {
+    let mut s = server(HubConfig::default());
+    let variables =
+        |count: usize| (0..count).map(|at| format!(r#""v{at}":"""#)).collect::<Vec<_>>().join(",");
+    let ten = handshake(Documented, "ten", "ada", &variables(10));
+    let id = s.connect(Documented);
+    s.says(id, ten);
+    assert_eq!(s.hub.room(false, "ten").unwrap().variables().len(), 10);
+    let eleven = handshake(Documented, "eleven", "ada", &variables(11));
+    s.refuses(Documented, &eleven, 4000, ViolationKind::TooManyVariables);
+    let ada = s.joined(Scratch, "ada");
+    for at in 0..128 {
+        s.says(ada, set(Scratch, &format!("v{at}"), "1"));
+    }
+    s.says(ada, set(Scratch, "v0", "2"));
+    assert_eq!(s.hub.ended(ada), None);
+    s.says(ada, set(Scratch, "v128", "1"));
+    s.is_closed(ada, 4000, ViolationKind::TooManyVariables);
+
+    for at in 0..100 {
+        s.join(Documented, &format!("user{at}"));
+    }
+    let text = handshake(Documented, "r", "one more", XY);
+    s.refuses(Documented, &text, 4003, ViolationKind::RoomFull);
+    let rooms = s.hub.rooms().count();
+    for at in rooms..512 {
+        let id = s.connect(Documented);
+        s.says(id, handshake(Documented, &format!("room{at}"), "ada", ""));
+    }
+    let text = handshake(Documented, "one more", "ada", "");
+    // The Scratch room is empty, and goes; then there is none.
+    s.refuses(Scratch, &text, 4000, malformed(DecodeErrorKind::MissingKey("method")));
+    let id = s.connect(Documented);
+    s.says(id, text);
+    assert_eq!((s.hub.ended(id), s.hub.rooms().count()), (None, 512));
+    assert!(s.hub.room(true, "r").is_none());
+    let text = handshake(Scratch, "r", "ada", "");
+    s.refuses(Scratch, &text, 4003, ViolationKind::TooManyRooms);
+}
+
+#[test]
+fn r5_connections_are_limited() {
+    let mut s = server(HubConfig::default().max_connections(2));
+    let [first, second] = [s.connect(Documented), s.connect(Scratch)];
+    assert_eq!(s.hub.connect(s.now, Documented), Err(Full));
+    // An ended one counts until it is taken leave of.
+    s.says(first, "{");
+    assert_eq!(s.hub.connect(s.now, Documented), Err(Full));
+    s.hub.disconnect(s.now, first);
+    let third = s.connect(Documented);
+    assert!(![first, second].contains(&third));
+    assert_eq!(s.hub.connections().map(|one| one.id).collect::<Vec<_>>(), [third, second]);
+}
+
+#[test]
+fn step4_who_leaves_is_gone_at_once() {
+    let mut s = server(HubConfig::default());
+    let ada = s.joined(Documented, "ada");
+    for how in 0..4 {
+        let grace = s.joined(Documented, "grace");
+        s.says(ada, set(Documented, "x", "1"));
+        match how {
+            0 => s.hub.disconnect(s.now, grace),
+            1 => s.hub.handle_eof(s.now, grace),
+            2 => s.hub.handle_input(s.now, grace, &Message::Close(None)),
+            _ => s.hub.kick(s.now, grace, CloseCode::TRY_AGAIN_LATER),
+        }
+        s.says(ada, set(Documented, "x", "2"));
+        let left: Vec<_> = std::iter::from_fn(|| s.hub.poll_transmit(grace)).collect();
+        let close = Message::Close(Some(CloseFrame::new(4004, "kicked")));
+        assert_eq!(left, if how == 3 { vec![close] } else { vec![] });
+        assert_eq!(s.hub.room(false, "r").unwrap().clients(), 1);
+        // Nothing that it says counts, and the next of its name comes in.
+        s.says(grace, set(Documented, "x", "3"));
+        assert_eq!(s.value(false, "x").as_deref(), Some("2"));
+    }
+}
+
+#[test]
+fn step4_an_empty_room_keeps_its_variables_for_a_while() {
+    let mut s = server(HubConfig::default());
+    let ttl = Duration::from_secs(600);
+    let ada = s.joined(Documented, "ada");
+    s.says(ada, set(Documented, "x", "1"));
+    s.hub.disconnect(s.now, ada);
+    assert_eq!(s.hub.poll_timeout(), Some(s.now + ttl));
+    s.sleep(Duration::from_nanos(599_999_999_999));
+    let ada = s.join(Documented, "ada");
+    // In the order in which they were set.
+    assert_eq!(s.hears(ada), [set(Documented, "y", "0"), set(Documented, "x", "1")]);
+    // In use its time doesn't run.
+    assert_eq!(s.hub.poll_timeout(), None);
+    s.sleep(ttl);
+    assert!(s.hub.room(false, "r").is_some());
+    s.hub.disconnect(s.now, ada);
+    s.sleep(ttl);
+    assert!(s.hub.room(false, "r").is_none());
+    let ada = s.join(Documented, "ada");
+    assert_eq!(s.hears(ada), texts(&[]));
+}
+
+#[test]
+fn step4_the_room_that_is_empty_longest_makes_room() {
+    let mut s = server(HubConfig::default().max_rooms(3));
+    let enter = |s: &mut Server, room: &str| {
+        let id = s.connect(Documented);
+        s.says(id, handshake(Documented, room, "ada", ""));
+        id
+    };
+    let [a, b, _c] = ["a", "b", "c"].map(|room| enter(&mut s, room));
+    s.hub.disconnect(s.now, b);
+    s.now += Duration::from_secs(1);
+    s.hub.disconnect(s.now, a);
+    enter(&mut s, "d");
+    let rooms: Vec<_> = s.hub.rooms().map(|room| room.id().to_owned()).collect();
+    assert!(rooms.iter().all(|room| ["a", "c", "d"].contains(&&**room)), "{rooms:?}");
+    enter(&mut s, "e");
+    assert!(s.hub.room(false, "a").is_none());
+    s.refuses(
+        Documented,
+        &handshake(Documented, "f", "ada", ""),
+        4003,
+        ViolationKind::TooManyRooms,
+    );
+}
+
+#[test]
+fn step5_a_set_is_encoded_once_for_each_dialect() {
+    let mut s = server(HubConfig::default());
+    let ada = s.joined(Documented, "ada");
+    let receivers: Vec<_> = (0..5).map(|at| s.joined(Documented, &format!("d{at}"))).collect();
+    let old: Vec<_> = (0..5).map(|at| s.joined(Deployed2020, &format!("o{at}"))).collect();
+    s.says(ada, set(Documented, "x", "1"));
+    for group in [receivers, old] {
+        let shared: Vec<_> = group
+            .iter()
+            .map(|id| match s.hub.poll_transmit(*id) {
+                Some(Message::Text(text)) => text,
+                other => panic!("{other:?}"),
+            })
+            .collect();
+        assert!(shared.iter().all(|text| text.as_ptr() == shared[0].as_ptr()));
+    }
+}
+
+#[test]
+fn step5_handles_of_who_is_gone_do_nothing() {
+    let mut s = server(HubConfig::default());
+    let ada = s.joined(Documented, "ada");
+    s.hub.disconnect(s.now, ada);
+    let grace = s.joined(Documented, "grace");
+    // It has the same place.
+    s.says(ada, set(Documented, "x", "1"));
+    s.says(ada, "{");
+    s.hub.kick(s.now, ada, CloseCode::GENERIC);
+    s.hub.handle_eof(s.now, ada);
+    s.hub.disconnect(s.now, ada);
+    assert_eq!(s.hub.poll_transmit(ada), None);
+    assert!(s.hub.connection(ada).is_none() && s.hub.ended(ada).is_none());
+    assert_eq!((s.hub.ended(grace), s.value(false, "x").as_deref()), (None, Some("0")));
+}
+
+#[test]
+fn step5_who_is_ready_is_told_in_turn_and_once() {
+    let mut s = server(HubConfig::default());
+    let ada = s.joined(Documented, "ada");
+    let grace = s.joined(Documented, "grace");
+    let other = s.connect(Documented);
+    s.says(other, handshake(Documented, "other", "ada", XY));
+    let another = s.connect(Documented);
+    s.says(another, handshake(Documented, "other", "grace", XY));
+    s.hears(another);
+    while s.hub.poll_ready().is_some() {}
+    // A busy room, and one change elsewhere.
+    for at in 0..100 {
+        s.says(ada, set(Documented, "x", &at.to_string()));
+    }
+    s.says(other, set(Documented, "x", "1"));
+    assert_eq!(s.hub.poll_ready(), Some(grace));
+    assert_eq!(s.hub.poll_ready(), Some(another));
+    assert_eq!(s.hub.poll_ready(), None);
+    // Grace is slow. Until she is done she isn't told again, and nobody waits for her.
+    assert!(s.hub.poll_transmit(grace).is_some());
+    s.says(ada, set(Documented, "x", "100"));
+    assert_eq!(s.hub.poll_ready(), None);
+    assert!(s.hub.poll_transmit(another).is_some());
+    s.says(other, set(Documented, "x", "2"));
+    assert_eq!(s.hub.poll_ready(), Some(another));
+    assert_eq!(s.messages(grace).len(), 100);
+    s.says(ada, set(Documented, "x", "101"));
+    assert_eq!(s.hub.poll_ready(), Some(grace));
+}
+
+#[test]
+fn step6_at_the_limit_every_set_comes_and_past_it_the_last_of_each() {
+    let one = set(Documented, "x", "100").len();
+    let mut s = server(HubConfig::default().max_untaken(10 * one));
+    let ada = s.joined(Documented, "ada");
+    let grace = s.joined(Documented, "grace");
+    let sets = |from: usize, to: usize| {
+        (from..to).map(|at| set(Documented, "x", &at.to_string())).collect::<Vec<_>>()
+    };
+    for text in sets(100, 110) {
+        s.says(ada, text);
+    }
+    let info = s.hub.connection(grace).unwrap();
+    assert_eq!((info.pending_bytes, info.is_merging), (10 * one, false));
+    assert_eq!(s.messages(grace), sets(100, 110));
+    for text in sets(110, 120) {
+        s.says(ada, text);
+    }
+    s.says(ada, set(Documented, "y", "1"));
+    assert!(s.hub.connection(grace).unwrap().is_merging);
+    for text in sets(120, 130) {
+        s.says(ada, text);
+    }
+    // In the order in which they were made last, in one message.
+    let merged = [set(Documented, "y", "1"), set(Documented, "x", "129")];
+    assert_eq!(s.hub.connection(grace).unwrap().pending_bytes, merged.join("").len());
+    assert_eq!(s.messages(grace), [merged.join("\n")]);
+    // Now every one comes again.
+    assert!(!s.hub.connection(grace).unwrap().is_merging);
+    for text in sets(130, 135) {
+        s.says(ada, text);
+    }
+    assert_eq!(s.messages(grace), sets(130, 135));
+}
+
+#[test]
+fn step6_own_sets_count_and_make_void_what_is_merged() {
+    let mut s = server(HubConfig::default().max_untaken(100));
+    let ada = s.joined(Documented, "ada");
+    let grace = s.joined(Documented, "grace");
+    s.says(ada, set(Documented, "x", "1"));
+    s.says(grace, set(Documented, "y", "1"));
+    assert!(!s.hub.connection(grace).unwrap().is_merging);
+    s.says(grace, set(Documented, "y", "2"));
+    assert!(s.hub.connection(grace).unwrap().is_merging);
+    s.says(ada, set(Documented, "y", "3"));
+    s.says(grace, set(Documented, "y", "4"));
+    assert_eq!(s.hears(grace), [set(Documented, "x", "1")]);
+    // Who has nothing to hear may set as much as it likes.
+    for at in 0..100 {
+        s.says(grace, set(Documented, "x", &at.to_string()));
+    }
+    assert!(!s.hub.connection(grace).unwrap().is_merging);
+    assert_eq!(s.hears(ada).last(), Some(&set(Documented, "x", "99")));
+}
+
+#[test]
+fn step6_merged_sets_leave_in_batches() {
+    let config = HubConfig::default().max_untaken(0).max_batch_bytes(100);
+    let mut s = server(config);
+    let ada = s.joined(Scratch, "ada");
+    let grace = s.joined(Scratch, "grace");
+    for at in 0..5 {
+        s.says(ada, set(Scratch, &format!("v{at}"), "1"));
+    }
+    let batches = s.messages(grace);
+    assert_eq!(batches.len(), 3, "{batches:?}");
+    assert!(batches.iter().all(|batch| batch.len() <= 100));
+    // One object may be longer.
+    s.says(ada, set(Scratch, "v", &"v".repeat(500)));
+    assert_eq!(s.messages(grace).len(), 1);
+}
+
+#[test]
+fn step6_a_rename_or_delete_is_a_barrier() {
+    let mut s = server(HubConfig::default().max_untaken(200));
+    let ada = s.joined(Scratch, "ada");
+    let grace = s.joined(Scratch, "grace");
+    let fill = |s: &mut Server, name: &str, value: &str| {
+        for _ in 0..10 {
+            s.says(ada, set(Scratch, name, value));
+        }
+    };
+    s.says(ada, set(Scratch, "x", "0"));
+    s.says(ada, rename("x", "y"));
+    fill(&mut s, "y", "1");
+    assert!(s.hub.connection(grace).unwrap().is_merging);
+    s.says(ada, rename("y", "z"));
+    fill(&mut s, "z", "2");
+    let expected = [
+        set(Scratch, "x", "0"),
+        rename("x", "y"),
+        set(Scratch, "y", "1"),
+        rename("y", "z"),
+        set(Scratch, "z", "2"),
+    ];
+    assert_eq!(s.hears(grace), expected);
+}
+
+#[test]
+fn step6_too_many_barriers_come_to_deletes_and_sets() {
+    let mut s = server(HubConfig::default().max_untaken(300));
+    let ada = s.joined(Scratch, "ada");
+    for name in ["a", "b", "c"] {
+        s.says(ada, set(Scratch, name, "1"));
+    }
+    let grace = s.join(Scratch, "grace");
+    assert_eq!(s.hears(grace).len(), 3);
+    // A storm of renames, of one that grace knows and of one that she doesn't.
+    s.says(ada, set(Scratch, "n0", "2"));
+    s.says(ada, rename("a", "m0"));
+    for at in 0..1000 {
+        s.says(ada, rename(&format!("n{at}"), &format!("n{}", at + 1)));
+        s.says(ada, rename(&format!("m{at}"), &format!("m{}", at + 1)));
+    }
+    s.says(ada, delete("b"));
+    s.says(ada, set(Scratch, "b", "3"));
+    s.says(ada, delete("c"));
+    assert!(s.hub.connection(grace).unwrap().pending_bytes < 2000);
+    let heard = s.hears(grace);
+    let (deletes, sets) = heard.split_at(heard.len() - 3);
+    assert!(deletes.contains(&delete("a")) && deletes.contains(&delete("c")), "{heard:?}");
+    assert!(!deletes.contains(&delete("b")) && deletes.len() < 20, "{heard:?}");
+    for (name, value) in [("n1000", "2"), ("m1000", "1"), ("b", "3")] {
+        assert!(sets.contains(&set(Scratch, name, value)), "{heard:?}");
+    }
+    s.says(ada, set(Scratch, "b", "4"));
+    assert_eq!(s.hears(grace), [set(Scratch, "b", "4")]);
+}
+
+#[test]
+fn step6_who_makes_more_names_than_can_be_kept_is_closed() {
+    let limits = Limits::default().max_scratch_variables(2).max_name(20);
+    let mut s = server(HubConfig::default().limits(limits).max_untaken(100));
+    let ada = s.joined(Scratch, "ada");
+    let grace = s.joined(Scratch, "grace");
+    // She never reads, makes names, and ada removes them: she has to be told of each.
+    for at in 0..1000 {
+        s.says(grace, set(Scratch, &format!("name{at}"), "1"));
+        s.says(ada, delete(&format!("name{at}")));
+    }
+    assert_eq!(s.hub.ended(grace), Some(&End::Error(ConnectionError::TooFarBehind)));
+    let close = CloseFrame::new(4003, "fallen too far behind");
+    assert_eq!(s.hub.poll_transmit(grace), Some(Message::Close(Some(close))));
+}
+
+#[test]
+fn step6_changes_are_collected_for_a_tick() {
+    let interval = Duration::from_millis(20);
+    let mut s = server(HubConfig::default().flush_interval(interval));
+    let ada = s.joined(Documented, "ada");
+    let grace = s.joined(Documented, "grace");
+    let other = s.joined(Documented, "other");
+    assert_eq!(s.hub.poll_timeout(), None);
+    let start = s.now;
+    for at in 0..10 {
+        s.says(ada, set(Documented, "x", &at.to_string()));
+        s.now += Duration::from_micros(1);
+    }
+    s.says(other, set(Documented, "y", "1"));
+    assert_eq!((s.hub.poll_ready(), s.hub.poll_transmit(grace)), (None, None));
+    assert_eq!(s.hub.poll_timeout(), Some(start + interval));
+    s.hub.handle_timeout(start + Duration::from_nanos(19_999_999));
+    assert_eq!(s.hub.poll_ready(), None);
+    s.hub.handle_timeout(start + interval);
+    assert_eq!(s.hub.poll_timeout(), None);
+    let mut sets: Vec<_> = (0..10).map(|at| set(Documented, "x", &at.to_string())).collect();
+    // Nobody hears its own.
+    assert_eq!(s.messages(other), [sets.join("\n")]);
+    assert_eq!(s.messages(ada), [set(Documented, "y", "1")]);
+    sets.push(set(Documented, "y", "1"));
+    assert_eq!(s.messages(grace), [sets.join("\n")]);
+    // A snapshot doesn't wait.
+    let late = s.join(Documented, "late");
+    assert_eq!(s.messages(late).len(), 1);
+}
+
+#[test]
+fn step6_a_batch_is_shared_and_flushed_early_when_it_is_full() {
+    let config = HubConfig::default().flush_interval(Duration::from_secs(1));
+    let one = set(Documented, "x", "0").len();
+    let mut s = server(config.max_batch_bytes(3 * one + 2));
+    let ada = s.joined(Documented, "ada");
+    let receivers: Vec<_> = (0..3).map(|at| s.joined(Documented, &format!("r{at}"))).collect();
+    for at in 0..3 {
+        s.says(ada, set(Documented, "x", &at.to_string()));
+    }
+    assert_eq!(s.hub.poll_ready(), None);
+    s.says(ada, set(Documented, "x", "3"));
+    assert_eq!(s.hub.poll_ready(), Some(receivers[0]));
+    let taken: Vec<Vec<_>> = receivers
+        .iter()
+        .map(|id| std::iter::from_fn(|| s.hub.poll_transmit(*id)).collect())
+        .collect();
+    let Message::Text(first) = &taken[0][0] else { panic!() };
+    assert_eq!(first.len(), 3 * one + 2);
+    for other in &taken {
+        let Message::Text(text) = &other[0] else { panic!() };
+        assert_eq!((other.len(), text.as_ptr()), (2, first.as_ptr()));
+    }
+}
+
+#[test]
+fn step6_a_client_may_go_in_the_middle_of_a_flush() {
+    let config = HubConfig::default().flush_interval(Duration::from_millis(20)).max_batch_bytes(50);
+    let mut s = server(config);
+    let ada = s.joined(Documented, "ada");
+    let grace = s.joined(Documented, "grace");
+    let other = s.joined(Documented, "other");
+    for at in 0..10 {
+        s.says(ada, set(Documented, "x", &at.to_string()));
+    }
+    s.sleep(Duration::from_millis(20));
+    assert!(s.hub.poll_transmit(grace).is_some());
+    s.hub.disconnect(s.now, grace);
+    assert_eq!(s.hub.poll_ready(), Some(other));
+    assert_eq!(s.hub.poll_ready(), None);
+    assert_eq!(s.hears(other).len(), 10);
+}
+
+#[test]
+fn step7_kicks_carry_their_code() {
+    let mut s = server(HubConfig::default());
+    for (dialect, code) in [(Documented, 4004), (Deployed2020, 4004), (Scratch, 4003)] {
+        assert_eq!(dialect.kick_code(), CloseCode(code));
+        assert!(dialect.kick_code().should_reconnect(dialect));
+        let id = s.joined(dialect, "ada");
+        s.hub.kick(s.now, id, CloseCode(4999));
+        assert_eq!(s.hub.ended(id), Some(&End::Error(ConnectionError::Kicked(CloseCode(4999)))));
+        let close = Message::Close(Some(CloseFrame::new(4999, "kicked")));
+        assert_eq!(s.hub.poll_transmit(id), Some(close));
+        // The first end stays.
+        s.hub.kick(s.now, id, CloseCode(4998));
+        assert_eq!(s.hub.poll_transmit(id), None);
+    }
+}
+
+#[test]
+fn step7_who_sends_too_fast_is_kicked() {
+    let limit = RateLimit::per_second(10).burst(3);
+    for (dialect, code) in [(Documented, 4004), (Deployed2020, 4004), (Scratch, 4003)] {
+        let mut s = server(HubConfig::default().rate_limit(limit));
+        let ada = s.joined(dialect, "ada");
+        s.says(ada, set(dialect, "x", "1"));
+        s.says(ada, set(dialect, "x", "2"));
+        s.sleep(Duration::from_millis(100));
+        s.says(ada, set(dialect, "x", "3"));
+        assert_eq!(s.hub.ended(ada), None);
+        s.sleep(Duration::from_nanos(99_999_999));
+        s.says(ada, set(dialect, "x", "4"));
+        assert_eq!(s.hub.ended(ada), Some(&End::Error(ConnectionError::RateLimited)));
+        let close = CloseFrame::new(code, "too many messages");
+        assert_eq!(s.hub.poll_transmit(ada), Some(Message::Close(Some(close))));
+        assert_eq!(s.value(dialect == Scratch, "x").as_deref(), Some("3"));
+    }
+}
+
+/// Says no to some, and remembers what it was asked.
+#[derive(Default)]
+struct Picky(Vec<String>);
+
+impl Policy for Picky {
+    fn accepts_username(&mut self, room: &str, username: &str) -> bool {
+        self.0.push(format!("{username} in {room}"));
+        username != "no"
+    }
+
+    fn accepts_value(&mut self, author: Author<'_>, name: &str, value: &ValueRef<'_>) -> bool {
+        let Author { room, username, .. } = author;
+        self.0.push(format!("{username} in {room}: {name}={}", value.as_str()));
+        value.as_str() != "no"
+    }
+}
+
+#[test]
+fn r5_the_policy_says_what_is_acceptable() {
+    let now = epoch();
+    let hub = Hub::with_policy(Arc::new(HubConfig::default()), Picky::default(), now);
+    let mut s = Server { hub, now };
+    let text = handshake(Documented, "r", "no", XY);
+    s.refuses(Documented, &text, 4002, ViolationKind::UsernameRefused);
+    let text = handshake(Documented, "r", "ada", r#""x":"0","y":"no""#);
+    s.refuses(Documented, &text, 4000, ViolationKind::ValueRefused);
+    assert!(s.hub.room(false, "r").is_none());
+    let ada = s.joined(Documented, "ada");
+    // Values that don't count aren't asked about.
+    let grace = s.connect(Documented);
+    s.says(grace, handshake(Documented, "r", "grace", r#""x":"no","y":"no""#));
+    assert_eq!(s.hub.ended(grace), None);
+    s.says(ada, set(Documented, "x", "1"));
+    s.says(ada, set(Documented, "x", "no"));
+    s.is_closed(ada, 4000, ViolationKind::ValueRefused);
+    let scratch = s.joined(Scratch, "cat");
+    s.says(scratch, set(Scratch, "x", "no"));
+    assert_eq!((s.hub.ended(scratch), s.value(true, "x")), (None, None));
+    let asked = std::mem::take(&mut s.hub.policy_mut().0);
+    let expected = [
+        "no in r",
+        "ada in r",
+        "ada in r: x=0",
+        "ada in r: y=no",
+        "ada in r",
+        "ada in r: x=0",
+        "ada in r: y=0",
+        "grace in r",
+        "ada in r: x=1",
+        "ada in r: x=no",
+        "cat in r",
+        "cat in r: x=no",
+    ];
+    assert_eq!(asked, expected);
+}
+
+#[test]
+fn events_tell_who_joined_and_who_ended() {
+    let mut s = server(HubConfig::default());
+    let ada = s.join(Documented, "ada");
+    let grace = s.join(Documented, "grace");
+    let gone = s.join(Documented, "gone");
+    s.says(ada, "{");
+    s.hub.disconnect(s.now, gone);
+    s.hub.handle_input(s.now, grace, &Message::Close(Some(CloseFrame::new(4999, "so long"))));
+    let events: Vec<_> = std::iter::from_fn(|| s.hub.poll_event()).collect();
+    let (joined, ended) = (HubEvent::Joined, HubEvent::Ended);
+    assert_eq!(events, [(ada, joined), (ada, ended), (grace, joined), (grace, ended)]);
+    let (code, reason) = (CloseCode(4999), "so long".into());
+    let closed = ConnectionError::Closed { code, reason };
+    assert_eq!(s.hub.ended(grace), Some(&End::Error(closed)));
+    let violation = Violation { kind: malformed(DecodeErrorKind::NotJson), offset: 1 };
+    assert_eq!(s.hub.ended(ada), Some(&End::Error(ConnectionError::Violation(violation))));
+    for frame in [None, Some(CloseFrame::new(1000, "")), Some(CloseFrame::new(1001, ""))] {
+        let id = s.join(Documented, "ben");
+        s.hub.handle_input(s.now, id, &Message::Close(frame));
+        assert_eq!(s.hub.ended(id), Some(&End::Clean));
+    }
+}
+
+/// Bytes that the hub keeps in `use_it`, at most and in the end.
+fn kept(config: HubConfig, use_it: impl FnOnce(&mut Server)) -> (u64, u64) {
+    let mut s = server(config);
+    let used = measure(|| use_it(&mut s));
+    (used.bytes_max, u64::try_from(used.bytes_current).unwrap())
+}
+
+#[test]
+fn coming_and_going_leaves_nothing() {
+    let coming_and_going = |times: usize| {
+        move |s: &mut Server| {
+            let stays = s.joined(Documented, "stays");
+            for at in 0..times {
+                let id = s.join(Documented, "ada");
+                s.says(stays, set(Documented, "x", "1"));
+                s.says(id, set(Documented, "x", "2"));
+                if at % 3 == 0 {
+                    s.hears(id);
+                }
+                if at % 5 == 0 {
+                    s.hears(stays);
+                }
+                s.hub.disconnect(s.now, id);
+            }
+            s.hears(stays);
+        }
+    };
+    let few = kept(HubConfig::default(), coming_and_going(10));
+    let many = kept(HubConfig::default(), coming_and_going(10_000));
+    assert!(many.0 <= few.0 + 1000 && many.1 <= few.1 + 200, "{few:?}, {many:?}");
+}
+
+#[test]
+fn step6_who_never_reads_costs_no_more_however_much_is_set() {
+    for config in
+        [HubConfig::default(), HubConfig::default().flush_interval(Duration::from_millis(1))]
+    {
+        let sets = |count: usize| {
+            move |s: &mut Server| {
+                let ada = s.joined(Documented, "ada");
+                let slow = s.joined(Documented, "slow");
+                let quick = s.joined(Documented, "quick");
+                for at in 0..count {
+                    s.says(ada, set(Documented, ["x", "y"][at % 2], &at.to_string()));
+                    if at % 100 == 99 {
+                        s.sleep(Duration::from_millis(1));
+                        while s.hub.poll_transmit(quick).is_some() {}
+                    }
+                }
+                s.sleep(Duration::from_millis(1));
+                let last = |at: usize| set(Documented, ["x", "y"][at % 2], &at.to_string());
+                assert_eq!(s.hears(slow), [last(count - 2), last(count - 1)]);
+            }
+        };
+        let few = kept(config.clone(), sets(10_000));
+        let many = kept(config, sets(1_000_000));
+        assert!(many.0 <= few.0 + 1000, "{few:?}, {many:?}");
+    }
+}
+
+#[test]
+fn step5_a_set_costs_at_most_one_allocation_and_a_receiver_none() {
+    for dialects in [vec![Documented], vec![Documented, Deployed2020]] {
+        let mut s = server(HubConfig::default().max_room_clients(1000));
+        let ada = s.joined(Documented, "ada");
+        let receivers: Vec<_> =
+            (0..300).map(|at| s.joined(dialects[at % dialects.len()], &format!("r{at}"))).collect();
+        let text = Message::text(set(Documented, "x", "12345"));
+        let round = |s: &mut Server| {
+            s.hub.handle_input(s.now, ada, &text);
+            let mut taken = 0;
+            while let Some(id) = s.hub.poll_ready() {
+                while s.hub.poll_transmit(id).is_some() {
+                    taken += 1;
+                }
+            }
+            assert_eq!(taken, receivers.len());
+        };
+        for _ in 0..10 {
+            round(&mut s);
+        }
+        let used = measure(|| (0..100).for_each(|_| round(&mut s)));
+        assert!(used.count_total <= 100, "{used:?}");
+        assert_eq!(used.bytes_current, 0);
+    }
+}
+
+#[test]
+fn an_idle_client_is_small() {
+    let (rooms, clients) = (1000, 10);
+    let config = HubConfig::default().max_rooms(rooms).max_connections(rooms * clients);
+    let (_, bytes) = kept(config, |s| {
+        for room in 0..rooms {
+            for user in 0..clients {
+                let id = s.connect(Documented);
+                s.says(
+                    id,
+                    handshake(Documented, &format!("room {room}"), &format!("user {user}"), XY),
+                );
+                while s.hub.poll_transmit(id).is_some() {}
+                while s.hub.poll_event().is_some() {}
+            }
+        }
+        while s.hub.poll_ready().is_some() {}
+    });
+    let each = bytes / (rooms * clients) as u64;
+    assert!(each <= 300, "{each} bytes");
+}
+
+/// A small hub of two rooms.
+fn tight() -> HubConfig {
+    let limits = Limits::default().max_room_id(8).max_username(8).max_name(8).max_value(16);
+    HubConfig::default()
+        .limits(limits.max_variables(2).max_scratch_variables(4))
+        .max_client_message(200)
+        .max_server_message(1000)
+        .max_connections(20)
+        .max_room_clients(20)
+        .max_rooms(2)
+        .max_untaken(0)
+        .max_batch_bytes(0)
+}
+
+#[test]
+fn step6_memory_stays_under_the_formula() {
+    let flush = Duration::from_secs(1);
+    for (name, config) in [
+        ("untaken", tight().max_untaken(20_000)),
+        ("batches", tight().max_untaken(20_000).max_batch_bytes(20_000).flush_interval(flush)),
+        ("values", tight().limits(tight().limits.max_value(20_000)).max_client_message(30_000)),
+        ("names", tight().limits(tight().limits.max_name(2000)).max_client_message(5000)),
+        ("variables", tight().limits(tight().limits.max_scratch_variables(2000))),
+        ("connections", tight().max_connections(2000).max_room_clients(2000)),
+        ("rooms", tight().max_rooms(2000)),
+    ] {
+        let limit = config.max_memory() as u64;
+        let mut most = 0;
+        for dialect in [Documented, Scratch] {
+            // Nobody takes anything, but for one who takes one message now and then.
+            let (peak, _) = kept(config.clone(), |s| flood(s, &config, dialect));
+            most = most.max(peak);
+        }
+        assert!(most <= limit, "{name}: {most} bytes, the limit is {limit}");
+        assert!(most >= limit / 40, "{name}: {most} bytes, the limit of {limit} says nothing");
+    }
+}
+
+/// Fills a hub as far as it goes, in every way.
+fn flood(s: &mut Server, config: &HubConfig, dialect: Dialect) {
+    let limits = config.limits;
+    for at in 0..config.max_rooms {
+        let id = s.connect(dialect);
+        s.says(id, handshake(dialect, &format!("{at}"), "first", XY));
+        if at + 1 < config.max_rooms {
+            s.says(id, set(dialect, "x", &"v".repeat(limits.max_value)));
+            s.hub.disconnect(s.now, id);
+        }
+    }
+    let room = format!("{}", config.max_rooms - 1);
+    let mut clients = Vec::new();
+    while let Ok(id) = s.hub.connect(s.now, dialect) {
+        s.says(id, handshake(dialect, &room, &format!("u{}", clients.len()), XY));
+        clients.push(id);
+    }
+    let name = |at: usize| format!("{at:0>0$}", limits.max_name.min(2000));
+    let value = |at: usize| format!("{at:0>0$}", limits.max_value.min(20_000));
+    let rounds =
+        (3_000_000 / (value(0).len() + name(0).len() + 50) / clients.len()).clamp(50, 5000);
+    for at in 0..rounds {
+        let by = clients[at % clients.len()];
+        match (dialect, at % 7) {
+            (Scratch, 0) => s.says(by, rename(&name(at % 50), &name(at % 31 + 50))),
+            (Scratch, 1) => s.says(by, delete(&name(at % 40))),
+            (Scratch, _) => {
+                let name = name(at % limits.max_scratch_variables.min(60));
+                s.says(by, set(dialect, &name, &value(at)));
+            }
+            _ => s.says(by, set(dialect, ["x", "y"][at % 2], &value(at))),
+        }
+        if at % 3 == 0 {
+            s.hub.poll_transmit(clients[0]);
+        }
+    }
+    if dialect == Scratch {
+        for at in 0..limits.max_scratch_variables {
+            s.says(clients[1], set(dialect, &name(at), &value(at)));
+        }
+    }
+}
