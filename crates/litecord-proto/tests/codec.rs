@@ -9,8 +9,9 @@ use litecord_proto::{
 };
 use proptest::prelude::*;
 use serde_json::Value;
-use testkit::conformance::work_is_linear;
-use testkit::litecord::{client_message, decode, server_message};
+use testkit::conformance::{encodes_as, work_is_linear};
+use testkit::fuzz::json::{DELICATE, nested};
+use testkit::litecord::{decode, encode};
 use testkit::measure;
 use testkit::model::litecord::{self as model, Message};
 
@@ -54,28 +55,12 @@ fn json(text: &str) -> JsonRef<'_> {
 
 /// Encodes in every kind of buffer, and gives the text.
 fn encoded(message: &Message<'_>, sender: Role, config: &CodecConfig) -> String {
-    fn go(
-        message: &Message<'_>,
-        sender: Role,
-        config: &CodecConfig,
-        dst: &mut impl bytes::BufMut,
-    ) -> Result<(), EncodeError> {
-        match sender {
-            Role::Client => client_message(message).encode(config, dst),
-            Role::Server => server_message(message).encode(config, dst),
-        }
-    }
-    let mut dst = b"before".to_vec();
-    go(message, sender, config, &mut dst).unwrap();
-    let text = String::from_utf8(dst).unwrap().strip_prefix("before").unwrap().to_owned();
-
-    let mut exact = vec![0; text.len()];
-    go(message, sender, config, &mut &mut exact[..]).unwrap();
-    assert_eq!(exact, text.as_bytes());
-    let mut small = vec![0; text.len() - 1];
-    let result = go(message, sender, config, &mut &mut small[..]);
-    assert_eq!(result, Err(EncodeError::BufferFull));
-    assert!(small.iter().all(|byte| *byte == 0));
+    let mut dst = Vec::new();
+    encode(message, sender, config, &mut dst).unwrap();
+    let text = String::from_utf8(dst).unwrap();
+    encodes_as(&Ok(text.clone()), EncodeError::BufferFull, |mut dst| {
+        encode(message, sender, config, &mut dst)
+    });
     text
 }
 
@@ -322,14 +307,6 @@ fn l2_white_space_is_json_s_and_stands_anywhere_between() {
     }
 }
 
-/// `levels` of brackets with nothing in them; every third is an object's, if `mixed`.
-fn nested(levels: usize, mixed: bool) -> (String, String) {
-    let is_object = |level: usize| mixed && level % 3 == 1;
-    let open = (0..levels).map(|level| if is_object(level) { "{\"d\":" } else { "[" });
-    let close = (0..levels).rev().map(|level| if is_object(level) { "}" } else { "]" });
-    (open.collect(), close.collect())
-}
-
 #[test]
 fn l2_128_levels_are_read_and_129_are_not_wherever_they_stand() {
     let before = [
@@ -511,30 +488,6 @@ fn l4_any_arguments_are_decoded_and_only_arrays_encoded() {
     assert!((10..=11).contains(&error.offset()), "{error}");
 }
 
-/// JSON that comes out of many a parser as something else.
-const DELICATE: [&str; 20] = [
-    "null",
-    "1",
-    "1.0",
-    "-0",
-    "1E+2",
-    "1e999",
-    "9007199254740993",
-    "123456789012345678901234567890",
-    "0.1000000000000000055511151231257827",
-    "\"1\"",
-    "\"\\u0031\"",
-    "\"\\ud800\"",
-    "\"\\/\u{7f}\u{2028}\"",
-    "[]",
-    "[ ]",
-    "{ }",
-    "[1,\t2 ,\r\n3]",
-    "{\"a\":1,\"a\":2}",
-    "{\"op\" : 4, \"n\":\"\\u006e\"}",
-    "\"\"",
-];
-
 #[test]
 fn l5_nonces_and_results_are_kept_byte_for_byte() {
     for nonce in DELICATE {
@@ -601,10 +554,7 @@ fn l6_a_message_over_the_limit_is_not_looked_at() {
         let offset = limit as u64;
         assert_eq!(decode(text.as_bytes(), role, &below), Err(DecodeError { kind, offset }));
         let mut dst = b"before".to_vec();
-        let result = match role {
-            Role::Client => client_message(&message).encode(&below, &mut dst),
-            Role::Server => server_message(&message).encode(&below, &mut dst),
-        };
+        let result = encode(&message, role, &below, &mut dst);
         assert_eq!(result, Err(EncodeError::MessageTooLarge { len, limit }));
         assert_eq!(dst, b"before");
     }
@@ -1084,7 +1034,7 @@ proptest! {
             _ => Message { op, text, args, ..none },
         };
         let mut dst = b"before".to_vec();
-        let got = client_message(&message).encode(&config, &mut dst);
+        let got = encode(&message, Role::Client, &config, &mut dst);
         let expected = model::encode(&message, Role::Client, &config);
         same(got, expected.as_ref().map(|_| ()).map_err(|e| *e))?;
         same(&dst[6..], expected.as_deref().unwrap_or_default().as_bytes())?;

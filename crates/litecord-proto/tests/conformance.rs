@@ -8,7 +8,8 @@ use litecord_proto::{
 };
 use proptest::prelude::*;
 use testkit::conformance::{
-    Subject, discard, memory_is_bounded, script, session_survives, work_is_linear,
+    Subject, discard, memory_is_bounded, peak, says_something, script, session_survives,
+    work_is_linear,
 };
 use testkit::litecord::{LitecordClient, LitecordServer, PASSWORD, hello, hello_ack, some_message};
 use testkit::{Numbers, epoch};
@@ -125,16 +126,6 @@ fn memory_stays_under_the_formula_whatever_a_driver_neglects() {
         }
         says_something(name, most, config.max_memory(longest));
     }
-}
-
-fn peak<N>(peaks: Vec<(N, u64)>) -> u64 {
-    peaks.into_iter().map(|(_, bytes)| bytes).max().unwrap()
-}
-
-/// The formula is within an order of magnitude of what can be brought about.
-fn says_something(name: &str, most: u64, limit: usize) {
-    assert!(most <= limit as u64, "{name}: {most} bytes, the limit is {limit}");
-    assert!(most >= limit as u64 / 10, "{name}: {most} bytes, the limit of {limit} says nothing");
 }
 
 #[test]

@@ -11,10 +11,11 @@ use litecord_proto::{
     Outcome, PeerRequestId, RequestId, SendError, Server, ServerEvent, Session, SessionError,
     ViolationKind,
 };
-use testkit::conformance::discard;
+use testkit::conformance::{discard, events};
 use testkit::epoch;
 use testkit::litecord::{PASSWORD, hello, hello_ack};
 use testkit::pair::Pair;
+use testkit::wire::sent;
 
 type LitecordPair = Pair<Client, Server>;
 
@@ -80,22 +81,6 @@ fn client_got(config: &Arc<Config>, ready: bool, texts: &[&str]) -> Client {
         client.handle_input(now, &text(got));
     }
     client
-}
-
-/// All that a session has to send: texts, and close frames by their code.
-fn sent<S: Session<Transmit = Message>>(session: &mut S) -> Vec<String> {
-    std::iter::from_fn(|| session.poll_transmit())
-        .map(|message| match message {
-            Message::Text(text) => String::from_utf8(text.to_vec()).unwrap(),
-            Message::Binary(bytes) => format!("{} bytes", bytes.len()),
-            Message::Close(None) => "close".into(),
-            Message::Close(Some(frame)) => format!("close {}", frame.code()),
-        })
-        .collect()
-}
-
-fn events<S: Session>(session: &mut S) -> Vec<S::Event> {
-    std::iter::from_fn(|| session.poll_event()).collect()
 }
 
 fn json(text: &str) -> Json {

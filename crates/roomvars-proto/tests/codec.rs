@@ -10,6 +10,7 @@ use roomvars_proto::{
     Dialect, EncodeError, ServerMessage, Value, ValueRef, Variables,
 };
 use testkit::conformance::work_is_linear;
+use testkit::fuzz::json::nested;
 use testkit::measure;
 use testkit::model::roomvars::{self as model, Message, Sender};
 use testkit::roomvars::{decode, encode};
@@ -1280,14 +1281,6 @@ fn r5_not_utf8_is_told_line_by_line() {
             assert_eq!(decode(&bytes, Sender::Server, &config), (vec![], Some(error)));
         }
     }
-}
-
-/// `levels` of brackets with nothing in them; every third is an object's, if `mixed`.
-fn nested(levels: usize, mixed: bool) -> (String, String) {
-    let is_object = |level: usize| mixed && level % 3 == 1;
-    let open = (0..levels).map(|level| if is_object(level) { "{\"d\":" } else { "[" });
-    let close = (0..levels).rev().map(|level| if is_object(level) { "}" } else { "]" });
-    (open.collect(), close.collect())
 }
 
 #[test]

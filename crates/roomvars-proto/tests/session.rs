@@ -8,7 +8,7 @@ use roomvars_proto::{
     DecodeErrorKind, Dialect, EncodeError, End, JoinError, Limits, Message, RateLimit, SendError,
     Session, SessionError, Value, ValueRef, Violation, ViolationKind,
 };
-use testkit::conformance::work_is_linear;
+use testkit::conformance::{events, work_is_linear};
 use testkit::epoch;
 
 use Dialect::{Deployed2020, Documented, Scratch};
@@ -40,10 +40,6 @@ fn text(text: impl Into<String>) -> Message {
 
 fn sent(client: &mut Client) -> Vec<Message> {
     std::iter::from_fn(|| client.poll_transmit()).collect()
-}
-
-fn events(client: &mut Client) -> Vec<ClientEvent> {
-    std::iter::from_fn(|| client.poll_event()).collect()
 }
 
 fn is_set(name: &str, value: &str) -> ClientEvent {

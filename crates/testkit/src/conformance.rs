@@ -5,6 +5,7 @@ use std::collections::BTreeSet;
 use std::fmt::Debug;
 use std::time::{Duration, Instant};
 
+use bytes::BufMut;
 use cpu_time::ThreadTime;
 use smallwire_core::Session;
 
@@ -138,6 +139,11 @@ pub fn drain<S: Subject>(
 /// Drops all that a session has to say.
 pub fn discard<S: Session>(session: &mut S) {
     while session.poll_transmit().is_some() || session.poll_event().is_some() {}
+}
+
+/// All events that a session has.
+pub fn events<S: Session>(session: &mut S) -> Vec<S::Event> {
+    std::iter::from_fn(|| session.poll_event()).collect()
 }
 
 fn take_transmits<S: Subject>(session: &mut S::Session, one: bool, sent: &mut Vec<ItemOf<S>>) {
@@ -351,6 +357,43 @@ pub fn memory_is_bounded<S: Subject>(
             (neglect, used.bytes_max)
         })
         .collect()
+}
+
+/// The largest of the peaks.
+pub fn peak(peaks: Vec<(Neglect, u64)>) -> u64 {
+    peaks.into_iter().map(|(_, bytes)| bytes).max().unwrap_or(0)
+}
+
+/// A formula of memory holds, and is within an order of magnitude of what can be brought about.
+pub fn says_something(name: &str, most: u64, limit: usize) {
+    assert!(most <= limit as u64, "{name}: {most} bytes, the limit is {limit}");
+    assert!(most >= limit as u64 / 10, "{name}: {most} bytes, the limit of {limit} says nothing");
+}
+
+/// Encoding comes to this, behind what is in a buffer already, which it leaves as it was where it fails;
+/// a buffer of exactly the right size is enough, and one byte less isn't.
+pub fn encodes_as<E: Debug + PartialEq + Copy>(
+    expected: &Result<String, E>,
+    buffer_full: E,
+    encode: impl Fn(&mut dyn BufMut) -> Result<(), E>,
+) {
+    let mut dst = b"before".to_vec();
+    let result = encode(&mut dst);
+    let written = str::from_utf8(&dst).expect("text").strip_prefix("before").expect("stays");
+    assert_eq!(
+        (result, written),
+        match expected {
+            Ok(text) => (Ok(()), &text[..]),
+            Err(error) => (Err(*error), ""),
+        }
+    );
+    let Ok(text) = expected else { return };
+    let mut exact = vec![0xAA; text.len()];
+    assert_eq!(encode(&mut &mut exact[..]), Ok(()));
+    assert_eq!(exact, text.as_bytes());
+    let mut small = vec![0xAA; text.len() - 1];
+    assert_eq!(encode(&mut &mut small[..]), Err(buffer_full));
+    assert!(small.iter().all(|byte| *byte == 0xAA));
 }
 
 /// Four times as much input takes no more than about four times as long: quadratic work would take

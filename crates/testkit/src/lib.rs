@@ -15,6 +15,7 @@
 pub mod bingo;
 pub mod conformance;
 pub mod fuzz;
+mod gateway;
 pub mod litecord;
 pub mod model;
 pub mod pair;

@@ -5,72 +5,18 @@ mod session;
 use std::borrow::Cow;
 
 use litecord_proto::{
-    ClientMessage, CodecConfig, DecodeError, DecodeErrorKind, Directions, JsonRef, OpCode, Role,
-    Secret, ServerMessage,
+    ClientMessage, CodecConfig, DecodeError, DecodeErrorKind, Directions, EncodeError, JsonRef,
+    OpCode, Role, Secret, ServerMessage,
 };
 use serde_json::{Map, Value, json};
 
+use crate::gateway::codec_and_model;
 use crate::model::litecord::{self as model, Message};
-use crate::vectors::{Decoded, Error, MessageCodec, Vector};
+use crate::vectors::{Decoded, Vector};
 
 pub use session::{LitecordClient, LitecordServer, PASSWORD, hello, hello_ack, some_message};
 
-/// The codec, as the vectors see it.
-#[derive(Debug, Clone, Copy)]
-pub struct LitecordCodec;
-
-impl MessageCodec for LitecordCodec {
-    fn decode(&self, vector: &Vector, message: &[u8]) -> Decoded {
-        show(decode(message, role(vector), &config(vector)))
-    }
-
-    fn encode(&self, vector: &Vector, messages: &[Value]) -> Vec<u8> {
-        let config = config(vector);
-        let mut bytes = Vec::new();
-        let message = undescribe(messages);
-        match role(vector) {
-            Role::Client => client_message(&message).encode(&config, &mut bytes),
-            Role::Server => server_message(&message).encode(&config, &mut bytes),
-        }
-        .expect("a vector's message can be encoded");
-        bytes
-    }
-}
-
-/// The model of the codec, as the vectors see it.
-#[derive(Debug, Clone, Copy)]
-pub struct LitecordModel;
-
-impl MessageCodec for LitecordModel {
-    fn decode(&self, vector: &Vector, message: &[u8]) -> Decoded {
-        show(model::decode(message, role(vector), &config(vector)))
-    }
-
-    fn encode(&self, vector: &Vector, messages: &[Value]) -> Vec<u8> {
-        let text = model::encode(&undescribe(messages), role(vector), &config(vector));
-        text.expect("a vector's message can be encoded").into_bytes()
-    }
-}
-
-/// What the codec makes of a message of `sender`, in the model's words.
-///
-/// # Errors
-/// As the codec finds them.
-pub fn decode<'a>(
-    bytes: &'a [u8],
-    sender: Role,
-    config: &CodecConfig,
-) -> Result<Message<'a>, DecodeError> {
-    match sender {
-        Role::Client => ClientMessage::decode(bytes, config).map(Message::from),
-        Role::Server => ServerMessage::decode(bytes, config).map(Message::from),
-    }
-}
-
-/// Whose message a vector shows.
-pub fn role(vector: &Vector) -> Role {
-    if vector.from == "client" { Role::Client } else { Role::Server }
-}
+codec_and_model!(LitecordCodec, LitecordModel);
 
 /// The settings of a vector.
 pub fn config(vector: &Vector) -> CodecConfig {
@@ -86,29 +32,6 @@ pub fn config(vector: &Vector) -> CodecConfig {
         }
     }
     config
-}
-
-fn show(decoded: Result<Message<'_>, DecodeError>) -> Decoded {
-    match decoded {
-        Ok(message) => Decoded { messages: vec![describe(&message)], ..Decoded::default() },
-        Err(error) => Decoded { error: Some(show_error(error)), ..Decoded::default() },
-    }
-}
-
-fn show_error(error: DecodeError) -> Error {
-    let (kind, key) = match error.kind {
-        DecodeErrorKind::MessageTooLarge { .. } => ("message_too_large", None),
-        DecodeErrorKind::NotUtf8 => ("not_utf8", None),
-        DecodeErrorKind::NotJson => ("not_json", None),
-        DecodeErrorKind::NotAnObject => ("not_an_object", None),
-        DecodeErrorKind::TooDeep => ("too_deep", None),
-        DecodeErrorKind::DuplicateKey(key) => ("duplicate_key", Some(key)),
-        DecodeErrorKind::MissingKey(key) => ("missing_key", Some(key)),
-        DecodeErrorKind::InvalidValue { key, .. } => ("invalid_value", Some(key)),
-        DecodeErrorKind::WrongDirection(_) => ("wrong_direction", None),
-        _ => ("something new", None),
-    };
-    Error { kind: kind.into(), key: key.map(Into::into), offset: Some(error.offset) }
 }
 
 const TYPES: [&str; 7] =

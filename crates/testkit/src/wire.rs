@@ -4,7 +4,7 @@ use std::fmt::Debug;
 use std::slice;
 
 use bytes::Bytes;
-use smallwire_core::{CloseFrame, Message};
+use smallwire_core::{CloseFrame, Message, Session};
 
 /// What a session is handed: some bytes of a stream, or one message.
 pub trait Wire {
@@ -74,4 +74,16 @@ impl Wire for Message {
     fn size(&self) -> usize {
         self.len()
     }
+}
+
+/// All that a session over WebSocket has to send: texts, and close frames by their code.
+pub fn sent<S: Session<Transmit = Message>>(session: &mut S) -> Vec<String> {
+    std::iter::from_fn(|| session.poll_transmit())
+        .map(|message| match message {
+            Message::Text(text) => String::from_utf8(text.to_vec()).expect("is text"),
+            Message::Binary(bytes) => format!("{} bytes", bytes.len()),
+            Message::Close(None) => "close".into(),
+            Message::Close(Some(frame)) => format!("close {}", frame.code()),
+        })
+        .collect()
 }

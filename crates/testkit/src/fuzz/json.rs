@@ -1,6 +1,7 @@
 //! JSON in all the ways in which one may write it, made of what a fuzzer wrote.
 
 use super::Input;
+use crate::model::json::is_value;
 
 /// The next JSON value. Its first byte says whether it is counted text, as it is (below 0x80), or of
 /// what kind it is and how much there is in it; and what white space is around it.
@@ -90,3 +91,61 @@ fn escape(c: char, way: u8) -> String {
 pub fn text(bytes: &[u8]) -> &str {
     bytes.utf8_chunks().next().map_or("", |chunk| chunk.valid())
 }
+
+/// An object of these keys and values in one of the many ways to write it: in another order, with
+/// escapes, white space, and keys that the protocol doesn't know.
+pub fn object(
+    mut parts: Vec<(&str, String)>,
+    unknown: [&'static str; 5],
+    input: &mut Input<'_>,
+) -> String {
+    for _ in 0..input.byte() % 3 {
+        // It may be no JSON, and is then no unknown key's value.
+        let ignored = json(input);
+        if is_value(&ignored, 127) {
+            parts.push((unknown[usize::from(input.byte() % 5)], ignored));
+        }
+    }
+    let mut text = String::from("{");
+    while !parts.is_empty() {
+        let (key, json) = parts.swap_remove(usize::from(input.byte()) % parts.len());
+        let (before, after) = (input.byte(), input.byte());
+        let key = string(before >> 3, key);
+        text = format!("{text}{}{key}{}:", space(before), space(after));
+        text = format!("{text}{}{json}{}", space(after >> 4), space(before >> 4));
+        text.push(if parts.is_empty() { '}' } else { ',' });
+    }
+    text
+}
+
+/// `levels` of brackets that open, and those that close them; every third is an object's, if `mixed`.
+pub fn nested(levels: usize, mixed: bool) -> (String, String) {
+    let is_object = |level: usize| mixed && level % 3 == 1;
+    let open = (0..levels).map(|level| if is_object(level) { "{\"d\":" } else { "[" });
+    let close = (0..levels).rev().map(|level| if is_object(level) { "}" } else { "]" });
+    (open.collect(), close.collect())
+}
+
+/// JSON that comes out of many a parser as something else.
+pub const DELICATE: [&str; 20] = [
+    "null",
+    "1",
+    "1.0",
+    "-0",
+    "1E+2",
+    "1e999",
+    "9007199254740993",
+    "123456789012345678901234567890",
+    "0.1000000000000000055511151231257827",
+    "\"1\"",
+    "\"\\u0031\"",
+    "\"\\ud800\"",
+    "\"\\/\u{7f}\u{2028}\"",
+    "[]",
+    "[ ]",
+    "{ }",
+    "[1,\t2 ,\r\n3]",
+    "{\"a\":1,\"a\":2}",
+    "{\"op\" : 4, \"n\":\"\\u006e\"}",
+    "\"\"",
+];

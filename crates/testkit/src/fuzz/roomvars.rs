@@ -11,7 +11,7 @@ use roomvars_proto::{
     Batch, CodecConfig, DecodeError, DecodeErrorKind, Dialect, EncodeError, Value,
 };
 
-use super::json::{json, space, string, text};
+use super::json::{json, object, string, text};
 use super::{Input, Target, file_name};
 use crate::model::json::is_value;
 use crate::model::roomvars::{self as model, Message, Sender};
@@ -183,24 +183,7 @@ fn rewritten(message: &Message, dialect: Dialect, input: &mut Input<'_>) -> Stri
         Value::Text(text) => (key, written(text)),
         Value::Number(number) => (key, number.to_string()),
     }));
-    for _ in 0..input.byte() % 3 {
-        // It may be no JSON, and is then no unknown key's value.
-        let ignored = json(input);
-        if is_value(&ignored, 127) {
-            let key = ["s", "Kind", "kin", "\\kind", ""][usize::from(input.byte() % 5)];
-            parts.push((key, ignored));
-        }
-    }
-    let mut text = String::from("{");
-    while !parts.is_empty() {
-        let (key, json) = parts.swap_remove(usize::from(input.byte()) % parts.len());
-        let (before, after) = (input.byte(), input.byte());
-        let key = string(before >> 3, key);
-        text = format!("{text}{}{key}{}:", space(before), space(after));
-        text = format!("{text}{}{json}{}", space(after >> 4), space(before >> 4));
-        text.push(if parts.is_empty() { '}' } else { ',' });
-    }
-    text
+    object(parts, ["s", "Kind", "kin", "\\kind", ""], input)
 }
 
 /// Messages made up of the input: what is encoded is what serde_json writes and decodes to the same,

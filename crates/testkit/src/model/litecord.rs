@@ -7,7 +7,9 @@ use litecord_proto::{
     Role, ServerMessage,
 };
 
-use super::json::{Fault, WHITE_SPACE, entries, fault};
+use super::json::{Object, wrong_in_words_of};
+
+wrong_in_words_of!(litecord_proto);
 
 /// A message: its opcode, and what comes with it; JSON is the text of the wire.
 #[derive(Debug, Clone, PartialEq, Eq, Default)]
@@ -40,79 +42,37 @@ pub fn decode<'a>(
     sender: Role,
     config: &CodecConfig,
 ) -> Result<Message<'a>, DecodeError> {
-    let wrong = |kind, offset: usize| DecodeError { kind, offset: offset as u64 };
-    let (len, limit) = (bytes.len(), config.max_message);
-    if len > limit {
-        return Err(wrong(DecodeErrorKind::MessageTooLarge { len, limit }, limit));
-    }
-    let text =
-        str::from_utf8(bytes).map_err(|e| wrong(DecodeErrorKind::NotUtf8, e.valid_up_to()))?;
-    let offset_of = |part: &str| part.as_ptr().addr() - text.as_ptr().addr();
-
-    let fault = fault(text, 128);
-    let whole = match fault {
-        None => Ok(()),
-        Some((Fault::TooDeep, offset)) => Err(wrong(DecodeErrorKind::TooDeep, offset)),
-        Some((Fault::NotJson, offset)) => Err(wrong(DecodeErrorKind::NotJson, offset)),
-    };
-    let message = text.trim_matches(WHITE_SPACE);
-    if !message.starts_with('{') {
-        whole?;
-        return Err(wrong(DecodeErrorKind::NotAnObject, offset_of(message)));
-    }
-    // A key that stands there twice may come before what is no JSON any more.
-    let readable = fault.map_or(text, |(_, offset)| &text[..offset]);
-    let mut values = [None; KEYS.len()];
-    for (written, value) in entries(readable) {
-        let plain = serde_json::from_str::<String>(written).ok();
-        let Some(at) = KEYS.iter().position(|key| plain.as_deref() == Some(*key)) else { continue };
-        if values[at].replace(value).is_some() {
-            return Err(wrong(DecodeErrorKind::DuplicateKey(KEYS[at]), offset_of(written)));
-        }
-    }
-    whole?;
-
-    let end = offset_of(message) + message.len() - 1;
-    let [op, interval, password, what, args, nonce, result] = std::array::from_fn(|at| {
-        values[at].ok_or(wrong(DecodeErrorKind::MissingKey(KEYS[at]), end))
-    });
-    let invalid = |value: &str, key, expected| {
-        wrong(DecodeErrorKind::InvalidValue { key, expected }, offset_of(value))
-    };
-    let string = |value: &'a str, key| {
-        let expected =
-            if value.starts_with('"') { "a string of whole characters" } else { "a string" };
-        let string = serde_json::from_str::<String>(value);
-        string.map(|s| Some(s.into())).map_err(|_| invalid(value, key, expected))
-    };
-
-    let op_text = op?;
-    let op: u8 = serde_json::from_str(op_text)
-        .map_err(|_| invalid(op_text, "op", "an integer from 0 to 255"))?;
+    let object = Object::read(bytes, config.max_message, KEYS)?;
+    let op = object.integer("op", 255, "an integer from 0 to 255")?;
+    let op = u8::try_from(op).expect("is at most 255");
     if !senders(op, config.directions).contains(&sender) {
-        return Err(wrong(DecodeErrorKind::WrongDirection(OpCode(op)), offset_of(op_text)));
+        let offset = object.offset_of(object.required("op")?) as u64;
+        let kind = DecodeErrorKind::WrongDirection(OpCode(op));
+        return Err(DecodeError { kind, offset });
     }
     let mut decoded = Message { op, ..Message::default() };
     match op {
         0 => {
-            let millis = serde_json::from_str::<u64>(interval?).ok();
-            let millis = millis.filter(|millis| *millis <= 9_007_199_254_740_992);
             let expected = "an integer from 0 to 2^53";
-            decoded.heartbeat_interval =
-                Some(millis.ok_or(invalid(interval?, "hb_interval", expected))?);
+            let millis = object.integer("hb_interval", 9_007_199_254_740_992, expected)?;
+            decoded.heartbeat_interval = Some(millis);
         }
-        1 => decoded.text = string(password?, "password")?,
+        1 => decoded.text = Some(object.string("password")?),
         2 | 3 => {}
         4 => {
-            decoded.text = string(what?, "w")?;
-            (decoded.args, decoded.nonce) = (Some(args?), Some(nonce?));
+            decoded.text = Some(object.string("w")?);
+            decoded.args = Some(object.required("a")?);
+            decoded.nonce = Some(object.required("n")?);
         }
-        5 => (decoded.nonce, decoded.result) = (Some(nonce?), Some(result?)),
+        5 => {
+            decoded.nonce = Some(object.required("n")?);
+            decoded.result = Some(object.required("r")?);
+        }
         6 => {
-            decoded.text = string(what?, "w")?;
-            decoded.args = Some(args?);
+            decoded.text = Some(object.string("w")?);
+            decoded.args = Some(object.required("a")?);
         }
-        _ => decoded.raw = Some(message),
+        _ => decoded.raw = Some(object.message),
     }
     Ok(decoded)
 }
