@@ -3,7 +3,7 @@
 use std::borrow::Cow;
 
 use emagine_proto::{
-    ClientMessage, CodecConfig, DecodeError, DecodeErrorKind, EncodeError, OpCode, Role,
+    ClientMessage, CodecConfig, DecodeError, DecodeErrorKind, EncodeError, JsonRef, OpCode, Role,
     ServerMessage,
 };
 
@@ -72,7 +72,7 @@ impl<'a> From<ClientMessage<'a>> for Message<'a> {
         match message {
             ClientMessage::Identify { token } => Self { text: Some(token.into_inner()), ..none },
             ClientMessage::Heartbeat { time } | ClientMessage::HeartbeatAck { time } => {
-                Self { time: time.map(|time| time.get()), ..none }
+                Self { time: time.map(JsonRef::get), ..none }
             }
             ClientMessage::Unknown { raw, .. } => Self { raw: Some(raw.get()), ..none },
             _ => unreachable!("a message of a new kind"),
