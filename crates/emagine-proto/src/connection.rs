@@ -14,7 +14,8 @@ use crate::{
     Violation, ViolationKind,
 };
 
-/// How every heartbeat's ack begins, and nothing else that a session sends.
+/// How every heartbeat begins, and every heartbeat's ack, and nothing else that a session sends.
+const HEARTBEAT: &[u8] = br#"{"op":10"#;
 const ACK: &[u8] = br#"{"op":11"#;
 
 /// What differs between the two ends.
@@ -205,8 +206,12 @@ impl<S: Side> Endpoint<S> {
 
     pub(crate) fn poll_transmit(&mut self) -> Option<Message> {
         let message = self.common.connection.pop_transmit();
-        if matches!(&message, Some(Message::Text(text)) if text.starts_with(ACK)) {
-            self.common.heartbeats.ack_taken();
+        if let Some(Message::Text(text)) = &message {
+            if text.starts_with(HEARTBEAT) {
+                self.common.heartbeats.taken();
+            } else if text.starts_with(ACK) {
+                self.common.heartbeats.ack_taken();
+            }
         }
         message
     }

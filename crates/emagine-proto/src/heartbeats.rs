@@ -22,6 +22,8 @@ pub(crate) struct Heartbeats {
     /// start, the oldest first.
     outstanding: [u64; MAX_OUTSTANDING],
     len: u8,
+    /// How many of them, the latest, wait to be sent.
+    unsent: u8,
     /// How many of them were outstanding at the last beat already.
     old: u8,
     /// Acks that wait to be sent.
@@ -32,7 +34,7 @@ impl Heartbeats {
     /// None until [`start`](Self::start).
     pub(crate) fn new() -> Self {
         let (outstanding, next) = ([0; MAX_OUTSTANDING], NEVER);
-        Self { interval: 0, next, start: 0, outstanding, len: 0, old: 0, acks: 0 }
+        Self { interval: 0, next, start: 0, outstanding, len: 0, unsent: 0, old: 0, acks: 0 }
     }
 
     pub(crate) fn set_unix_time(&mut self, milliseconds: u64) {
@@ -72,7 +74,13 @@ impl Heartbeats {
         let Some(slot) = self.outstanding.get_mut(usize::from(self.len)) else { return false };
         *slot = clock.elapsed();
         self.len = self.len.saturating_add(1);
+        self.unsent = self.unsent.saturating_add(1);
         true
+    }
+
+    /// The oldest that waits is being sent.
+    pub(crate) fn taken(&mut self) {
+        self.unsent = self.unsent.saturating_sub(1);
     }
 
     /// The `time` of the one that was sent last, or would be now.
@@ -90,7 +98,8 @@ impl Heartbeats {
         time: Option<JsonRef<'_>>,
         clock: &Clock,
     ) -> Option<Duration> {
-        let sent = self.outstanding.get(..usize::from(self.len))?;
+        // What the peer can't have heard it can't acknowledge: else they would pile up.
+        let sent = self.outstanding.get(..usize::from(self.len.saturating_sub(self.unsent)))?;
         let at = match time {
             None => 0,
             Some(time) => {

@@ -709,6 +709,54 @@ fn step4_an_ack_of_nothing_is_ignored_and_is_not_good_for_what_comes() {
 }
 
 #[test]
+fn step4_an_ack_comes_only_to_what_has_been_sent() {
+    // Nobody writes to the socket, and the peer acknowledges what it can't have heard.
+    let config = Arc::new(config());
+    let mut client = client_got(&config, true, &[]);
+    let at = client.poll_timeout().unwrap();
+    client.handle_timeout(at);
+    for got in [r#"{"op":11}"#.to_owned(), ack("10000")] {
+        client.handle_input(at + SECOND, &text(&got));
+        assert_eq!(client.poll_event(), None, "{got}");
+    }
+    // When it is, they may.
+    assert_eq!(sent(&mut client), [heartbeat("10000")]);
+    client.handle_input(at + 2 * SECOND, &text(r#"{"op":11}"#));
+    let round_trip = 2 * SECOND;
+    assert_eq!(events(&mut client), [ClientEvent::HeartbeatAck { round_trip }]);
+    // The first of two is.
+    client.heartbeat(at + 3 * SECOND).unwrap();
+    client.heartbeat(at + 4 * SECOND).unwrap();
+    assert_eq!(client.poll_transmit(), Some(text(&heartbeat("13000"))));
+    client.handle_input(at + 5 * SECOND, &text(&ack("14000")));
+    assert_eq!(client.poll_event(), None);
+    for _ in 0..2 {
+        client.handle_input(at + 5 * SECOND, &text(r#"{"op":11}"#));
+    }
+    let round_trip = 2 * SECOND;
+    assert_eq!(events(&mut client), [ClientEvent::HeartbeatAck { round_trip }]);
+}
+
+#[test]
+fn step4_heartbeats_go_out_however_much_waits_but_never_pile_up() {
+    let config = Arc::new(config().limits(Limits::default().max_transmit_bytes(1)));
+    let mut server = server_got(&config, true, &[]);
+    server.send_message(epoch(), &"x".repeat(1000)).unwrap();
+    let mut now = epoch();
+    let mut refused = 0;
+    for _ in 0..100 {
+        // Nobody writes to the socket, and the client acknowledges all the same.
+        server.handle_input(now, &text(r#"{"op":11}"#));
+        refused += u32::from(server.heartbeat(now).is_err());
+        server.handle_input(now, &text(r#"{"op":11}"#));
+        assert_eq!(server.poll_event(), None);
+        now += SECOND / 20;
+        server.handle_timeout(now);
+    }
+    assert_eq!((sent(&mut server).len(), refused), (5, 96), "a message and four heartbeats");
+}
+
+#[test]
 fn step4_a_time_of_max_time_and_one_more() {
     for (max, config) in [(1024, config()), (7, config().limits(Limits::default().max_time(7)))] {
         let config = Arc::new(config);
