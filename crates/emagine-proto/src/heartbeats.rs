@@ -60,10 +60,8 @@ impl Heartbeats {
         if self.old > 0 {
             return None;
         }
-        // On the beat, unless the caller came a whole beat late.
-        let (on_the_beat, time) = (self.next.saturating_add(self.interval), clock.time());
-        self.next =
-            if on_the_beat > time { on_the_beat } else { time.saturating_add(self.interval) };
+        // However late the caller came, the peer has a whole interval to acknowledge it.
+        self.next = clock.time().saturating_add(self.interval);
         let is_sent = self.send(clock);
         self.old = self.len;
         Some(is_sent)

@@ -930,6 +930,19 @@ fn step4_no_heartbeat_before_hello_or_after_the_end() {
     assert_eq!(sent(&mut server).len(), 1);
 }
 
+#[test]
+fn step4_a_driver_that_comes_late_leaves_the_peer_its_interval() {
+    let config = Arc::new(config());
+    for late in [NANOSECOND, SECOND, 10 * SECOND - NANOSECOND, 10 * SECOND, 25 * SECOND] {
+        let mut client = client_got(&config, true, &[]);
+        let at = client.poll_timeout().unwrap() + late;
+        client.handle_timeout(at);
+        assert_eq!(sent(&mut client).len(), 1, "{late:?}: one heartbeat, however late");
+        assert_eq!(client.ended(), None);
+        assert_times_out(&mut client, at + 10 * SECOND, SessionError::HeartbeatTimeout);
+    }
+}
+
 // --- 5: the time
 
 #[test]
