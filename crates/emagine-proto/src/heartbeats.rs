@@ -12,7 +12,7 @@ const MILLISECOND: u64 = 1_000_000;
 /// Our heartbeats, and the peer's as far as they are still to be acknowledged.
 #[derive(Debug)]
 pub(crate) struct Heartbeats {
-    /// Nanoseconds.
+    /// Nanoseconds; 0 before the Hello.
     interval: u64,
     /// When the next one is due.
     next: Time,
@@ -48,7 +48,7 @@ impl Heartbeats {
     }
 
     pub(crate) fn has_started(&self) -> bool {
-        self.next != NEVER
+        self.interval > 0
     }
 
     pub(crate) fn next(&self) -> Time {

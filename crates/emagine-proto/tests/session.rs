@@ -1216,6 +1216,9 @@ fn e5_intervals_at_the_client() {
         assert_eq!(client.poll_timeout().is_some(), milliseconds == 100);
         client.handle_timeout(epoch() + Duration::from_secs(1 << 33));
         assert_eq!(sent(&mut client).len(), usize::from(milliseconds == 100));
+        // The application's own do.
+        client.heartbeat(epoch()).unwrap();
+        assert_eq!(sent(&mut client).len(), 1);
     }
     let mut client = client_got(&config, false, &[r#"{"op":0}"#]);
     let kind = DecodeErrorKind::MissingKey("heartbeat_interval");
@@ -1261,6 +1264,7 @@ fn e5_what_a_server_tells_is_always_an_interval_and_what_it_keeps() {
         if next.is_none() {
             server.handle_timeout(epoch() + Duration::from_secs(1 << 35));
             assert_eq!((server.poll_transmit(), server.ended()), (None, None));
+            server.heartbeat(now).unwrap();
         }
     }
 }
