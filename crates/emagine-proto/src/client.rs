@@ -56,9 +56,10 @@ impl Client {
         let mut identify = Vec::new();
         ClientMessage::Identify { token: Secret::new(token.into()) }
             .encode(&config.codec, &mut identify)?;
+        identify.shrink_to_fit();
         let common = Common::new(config, now);
         let side = ClientSide::Connecting {
-            identify: Secret::new(identify.into()),
+            identify: Box::new(Secret::new(identify)),
             deadline: common.connection.clock.after(common.config.handshake_timeout),
         };
         Ok(Self(Endpoint { common, side }))
@@ -73,7 +74,8 @@ impl Client {
 enum ClientSide {
     /// No Hello yet.
     Connecting {
-        identify: Secret<Box<[u8]>>,
+        // Boxed, or every client would be the larger for it, ever after.
+        identify: Box<Secret<Vec<u8>>>,
         deadline: Time,
     },
     /// No Ready yet.
@@ -93,7 +95,7 @@ impl ClientSide {
         if heartbeat_interval < c.config.min_heartbeat_interval || milliseconds == 0 {
             return Err(Violation::at_start(ViolationKind::IntervalTooShort(milliseconds)));
         }
-        c.transmit(core::mem::take(identify).into_inner().into());
+        c.transmit(core::mem::take(&mut **identify).into_inner());
         c.heartbeats.start(heartbeat_interval, &c.connection.clock);
         c.connection.push_event(ClientEvent::Connected { heartbeat_interval }, 0);
         let deadline = c.connection.clock.after(c.config.handshake_timeout);
