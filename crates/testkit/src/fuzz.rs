@@ -2,6 +2,7 @@
 //! protocol. A target panics when something is wrong.
 
 pub mod bingo;
+pub mod emagine;
 pub mod json;
 pub mod litecord;
 pub mod roomvars;
@@ -25,7 +26,10 @@ pub struct Target {
 
 /// All targets.
 pub fn targets() -> impl Iterator<Item = Target> {
-    [bingo::TARGETS, litecord::TARGETS, roomvars::TARGETS].into_iter().flatten().copied()
+    [bingo::TARGETS, litecord::TARGETS, emagine::TARGETS, roomvars::TARGETS]
+        .into_iter()
+        .flatten()
+        .copied()
 }
 
 /// What a fuzzer wrote, taken from the front; zeros and nothing once there is no more.
@@ -73,6 +77,12 @@ pub fn session<S: Subject>(subject: &S, fuzz: &[u8], stream: &[ItemOf<S>], tight
         let flood = vec![stream; rounds].concat();
         memory_is_bounded(subject, &cut(&flood, 1024, &mut Numbers::new(1)));
     }
+}
+
+/// Writes what [`Input::counted`] takes.
+fn counted(bytes: &[u8], dst: &mut Vec<u8>) {
+    dst.push(u8::try_from(bytes.len()).expect("is short"));
+    dst.extend_from_slice(bytes);
 }
 
 /// A name as a file can have it.

@@ -9,7 +9,7 @@ use std::time::Duration;
 
 use litecord_proto::{CodecConfig, Config, Directions, Limits, Message, Role};
 
-use crate::fuzz::{Input, file_name};
+use crate::fuzz::{Input, counted, file_name};
 use crate::litecord::{LitecordClient, LitecordServer, PASSWORD, hello, hello_ack};
 use crate::vectors::Vector;
 use crate::wire::Wire;
@@ -197,11 +197,6 @@ pub(super) fn seeds() -> Vec<(String, Vec<u8>)> {
         (format!("pair-{}", file_name(name)), [&[Settings::PAIR | flags], *life].concat())
     }));
     seeds
-}
-
-fn counted(bytes: &[u8], dst: &mut Vec<u8>) {
-    dst.push(u8::try_from(bytes.len()).expect("is short"));
-    dst.extend_from_slice(bytes);
 }
 
 #[cfg(test)]
