@@ -66,7 +66,7 @@ impl Trace {
     }
 }
 
-/// Lines of whole words.
+/// Lines of whole words, but for words longer than a line.
 fn wrapped(text: &str) -> Vec<String> {
     let mut lines = vec![String::new()];
     for word in text.split(' ') {
@@ -76,7 +76,11 @@ fn wrapped(text: &str) -> Vec<String> {
                 line.push(' ');
                 line.push_str(word);
             }
-            _ => lines.push(format!("  {word}")),
+            _ => {
+                let chars: Vec<char> = word.chars().collect();
+                let parts = chars.chunks(WIDTH - INDENT - 2);
+                lines.extend(parts.map(|part| format!("  {}", String::from_iter(part))));
+            }
         }
     }
     lines

@@ -9,6 +9,7 @@ use allocation_counter::measure;
 use anyhow::Context;
 use bingo_proto::{ClientMessage, CodecConfig, Identification, MessageId, ServerEvent, Session};
 use litecord_proto::Message;
+use roomvars_proto::{Dialect, Hub, HubConfig};
 
 const SESSIONS: u32 = 1_000_000;
 
@@ -120,5 +121,49 @@ fn main() -> anyhow::Result<()> {
     let hello_ack = Message::text(r#"{"op":1,"password":"hunter2"}"#);
     row("litecord-proto's `Server`", now, || litecord_server(&config, &hello_ack, now))?;
     let says = [r#"{"op":0,"hb_interval":10000}"#, r#"{"op":3}"#].map(Message::text);
-    row("litecord-proto's `Client`", now, || litecord_client(&config, &says, now))
+    row("litecord-proto's `Client`", now, || litecord_client(&config, &says, now))?;
+    hub(now)
+}
+
+/// Prints what a client costs a hub that has many rooms, all of which were in use.
+fn hub(now: Instant) -> anyhow::Result<()> {
+    const ROOMS: usize = 10_000;
+    const CLIENTS: usize = 10;
+    let config = HubConfig::default().max_rooms(ROOMS).max_connections(ROOMS * CLIENTS);
+    let config = Arc::new(config);
+    let before = resident()?;
+    let mut kept = None;
+    let heap = measure(|| {
+        let hub = kept.insert(Hub::new(config.clone(), now));
+        for room in 0..ROOMS {
+            let mut last = None;
+            for client in 0..CLIENTS {
+                let Ok(id) = hub.connect(now, Dialect::Documented) else { return };
+                let handshake = format!(
+                    r#"{{"kind":"handshake","room":"room {room}","username":"client {client}","variables":{{"x":"0","y":"0"}}}}"#
+                );
+                hub.handle_input(now, id, &Message::text(handshake));
+                last = Some(id);
+            }
+            if let Some(id) = last {
+                let set = r#"{"kind":"set","variable":"x","value":"1"}"#;
+                hub.handle_input(now, id, &Message::text(set));
+            }
+            while let Some(id) = hub.poll_ready() {
+                while hub.poll_transmit(id).is_some() {}
+            }
+            while hub.poll_event().is_some() {}
+        }
+    });
+    let clients = kept.as_ref().map_or(0, |hub| hub.connections().count());
+    anyhow::ensure!(clients == ROOMS * CLIENTS, "{clients} clients");
+    let each = heap.bytes_current / i64::try_from(clients)?;
+    let resident = (resident()? - before) / u64::try_from(clients)?;
+    println!();
+    println!(
+        "| {ROOMS} rooms of {CLIENTS} clients and 2 variables | heap a client | resident a client |"
+    );
+    println!("|---|---|---|");
+    println!("| roomvars-proto's `Hub` | {each} | {resident} |");
+    Ok(())
 }

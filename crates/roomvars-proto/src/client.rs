@@ -86,6 +86,8 @@ struct Queued {
     text: Bytes,
     /// The variable that it sets, where a later set replaces it.
     sets: Option<Box<str>>,
+    /// What it counts of `max_transmit_bytes`.
+    cost: usize,
 }
 
 impl Client {
@@ -139,7 +141,7 @@ impl Client {
             inputs: VecDeque::new(),
             decoded: 0,
             last: None,
-            out: VecDeque::from([Queued { text: text.into(), sets: None }]),
+            out: VecDeque::from([Queued { text: text.into(), sets: None, cost: 0 }]),
             out_bytes: 0,
             bucket: Bucket::default(),
             close: None,
@@ -280,9 +282,10 @@ impl Client {
         let mut mergeable = self.out.iter().rev().take_while(|queued| queued.sets.is_some());
         let back = sets.and_then(|_| mergeable.position(|queued| queued.sets.as_deref() == sets));
         let older = back.map(|back| self.out.len().saturating_sub(back).saturating_sub(1));
-        let freed = older.and_then(|at| self.out.get(at)).map_or(0, Queued::cost);
-        let queued = Queued { text: text.into(), sets: sets.map(Box::from) };
-        let bytes = self.out_bytes.saturating_sub(freed).saturating_add(queued.cost());
+        let freed = older.and_then(|at| self.out.get(at)).map_or(0, |queued| queued.cost);
+        let cost = text.len().saturating_add(TRANSMIT_OVERHEAD);
+        let queued = Queued { text: text.into(), sets: sets.map(Box::from), cost };
+        let bytes = self.out_bytes.saturating_sub(freed).saturating_add(cost);
         if bytes > self.config.max_transmit_bytes && self.out_bytes > 0 {
             return Err(SendError::QueueFull);
         }
@@ -345,17 +348,24 @@ impl Client {
 
     /// How many sets at the start of the first message are the snapshot.
     fn look_for_snapshot(&self, input: &[u8]) -> Snapshot {
-        let mut names = BTreeSet::new();
+        let (mut names, mut others) = (BTreeSet::new(), 0);
         for message in Batch::decode(input, &self.config.codec) {
             match message {
                 Ok(
                     ServerMessage::Set { variable, value }
                     | ServerMessage::Create { variable, value },
-                ) if self.can_follow(&variable, &value, names.len()) => {
-                    if !names.insert(variable) {
+                ) => {
+                    if names.contains(&variable) {
                         break;
                     }
+                    if self.can_follow(&variable, &value, others) {
+                        others = others
+                            .saturating_add(usize::from(!self.variables.contains_key(&*variable)));
+                        names.insert(variable);
+                    }
                 }
+                // What isn't followed is ignored (R2).
+                Ok(ServerMessage::Unknown { .. }) => {}
                 _ => break,
             }
         }
@@ -364,13 +374,14 @@ impl Client {
         if is_whole && !names.is_empty() { Snapshot::Coming(names.len()) } else { Snapshot::Over }
     }
 
-    /// Whether we have this variable, or can beside `others`, and the value isn't too long.
+    /// Whether we have this variable, or can beside `others` that are new, and the value isn't too long.
     fn can_follow(&self, variable: &str, value: &ValueRef<'_>, others: usize) -> bool {
         let limits = &self.config.limits;
         value.as_str().len() <= limits.max_value
             && (self.variables.contains_key(variable)
                 || self.check_new(variable).is_ok()
-                    && others < limits.variables(self.config.codec.dialect))
+                    && self.variables.len().saturating_add(others)
+                        < limits.variables(self.config.codec.dialect))
     }
 
     fn handle_message(&mut self, message: &ServerMessage<'_>, line: &[u8]) {
@@ -425,7 +436,8 @@ impl Client {
     fn fail(&mut self, violation: Violation) {
         self.inputs = VecDeque::new();
         // Unless it is gone already.
-        if self.last.take().is_none() {
+        let is_ours = |end: &End<_>| matches!(end, End::Error(SessionError::Violation(_)));
+        if self.last.take().as_ref().is_none_or(is_ours) {
             let code = violation.kind.code_for_server();
             self.close = Some(CloseFrame::new(code.0, violation.to_string()));
         }
@@ -440,12 +452,6 @@ impl Client {
             self.last = Some(end);
             self.decode();
         }
-    }
-}
-
-impl Queued {
-    fn cost(&self) -> usize {
-        self.text.len().saturating_add(TRANSMIT_OVERHEAD)
     }
 }
 
@@ -497,7 +503,7 @@ impl Session for Client {
         if self.ended.is_none() && limit.is_some_and(|limit| !self.bucket.take(limit, time)) {
             return None;
         }
-        self.out_bytes = self.out_bytes.saturating_sub(queued.cost());
+        self.out_bytes = self.out_bytes.saturating_sub(queued.cost);
         let queued = self.out.pop_front()?;
         if self.out.is_empty() {
             self.out = VecDeque::new();

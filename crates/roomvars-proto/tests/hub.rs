@@ -758,12 +758,128 @@ fn step6_too_many_barriers_come_to_deletes_and_sets() {
     let heard = s.hears(grace);
     let (deletes, sets) = heard.split_at(heard.len() - 3);
     assert!(deletes.contains(&delete("a")) && deletes.contains(&delete("c")), "{heard:?}");
+    // Of names that she never knew at most those before it came to that.
     assert!(!deletes.contains(&delete("b")) && deletes.len() < 20, "{heard:?}");
     for (name, value) in [("n1000", "2"), ("m1000", "1"), ("b", "3")] {
         assert!(sets.contains(&set(Scratch, name, value)), "{heard:?}");
     }
     s.says(ada, set(Scratch, "b", "4"));
     assert_eq!(s.hears(grace), [set(Scratch, "b", "4")]);
+}
+
+#[test]
+fn step6_names_that_come_and_go_among_the_deletes_are_deleted() {
+    // All deletes don't fit one batch, and one of the names is there again meanwhile.
+    let mut s = server(HubConfig::default().max_untaken(300).max_batch_bytes(60));
+    let ada = s.joined(Scratch, "ada");
+    for name in ["a", "b", "c", "d"] {
+        s.says(ada, set(Scratch, name, "0"));
+    }
+    let slow = s.joined(Scratch, "slow");
+    for name in ["a", "b", "c", "d"] {
+        s.says(ada, delete(name));
+    }
+    for _ in 0..10 {
+        s.says(ada, set(Scratch, "t", "1"));
+        s.says(ada, delete("t"));
+    }
+    s.says(ada, set(Scratch, "d", "5"));
+    assert_eq!(s.hub.poll_transmit(slow), Some(Message::text(delete("a"))));
+    s.says(ada, delete("d"));
+    let heard = s.hears(slow);
+    for name in ["b", "c", "d"] {
+        assert!(heard.contains(&delete(name)), "{name}: {heard:?}");
+    }
+}
+
+#[test]
+fn step6_what_the_slow_client_names_meanwhile_is_deleted() {
+    for other_is_first in [true, false] {
+        let mut s = server(HubConfig::default().max_untaken(300));
+        let ada = s.joined(Scratch, "ada");
+        s.says(ada, set(Scratch, "a", "0"));
+        let slow = s.joined(Scratch, "slow");
+        for _ in 0..10 {
+            s.says(ada, set(Scratch, "t", "1"));
+            s.says(ada, delete("t"));
+        }
+        if other_is_first {
+            s.says(ada, set(Scratch, "y", "5"));
+        }
+        s.says(slow, set(Scratch, "y", "6"));
+        s.says(slow, rename("a", "b"));
+        s.says(ada, delete("y"));
+        s.says(ada, delete("b"));
+        let heard = s.hears(slow);
+        assert!(heard.contains(&delete("y")) && heard.contains(&delete("b")), "{heard:?}");
+        // She has removed it herself.
+        assert!(!heard.contains(&delete("a")), "{heard:?}");
+    }
+}
+
+#[test]
+fn step2_a_rename_before_a_large_snapshot_is_read_is_part_of_it() {
+    // Too large from the start, or by what comes behind it.
+    for (count, sets) in [(100, 0), (50, 100)] {
+        let mut s = server(HubConfig::default());
+        let ada = s.joined(Scratch, "ada");
+        for at in 0..count {
+            s.says(ada, set(Scratch, &format!("n{at}"), &"v".repeat(1000)));
+        }
+        let slow = s.join(Scratch, "slow");
+        for _ in 0..sets {
+            s.says(ada, set(Scratch, "n1", &"w".repeat(1000)));
+        }
+        s.says(ada, rename("n0", "m"));
+        s.says(ada, delete("n2"));
+        let messages = s.messages(slow);
+        assert_eq!(messages.len(), 1);
+        assert_eq!(messages[0].split('\n').count(), count - 1);
+        assert!(messages[0].contains(r#""m""#) && !messages[0].contains("delete"));
+    }
+}
+
+#[test]
+fn step6_its_own_sets_count_when_nobody_else_is_there() {
+    let mut s = server(HubConfig::default());
+    let (a, b) = (s.joined(Documented, "a"), s.joined(Documented, "b"));
+    s.says(b, set(Documented, "x", "1"));
+    s.hub.disconnect(s.now, b);
+    let waiting = s.hub.connection(a).unwrap().pending_bytes;
+    s.says(a, set(Documented, "x", "1"));
+    assert_eq!(s.hub.connection(a).unwrap().pending_bytes, 2 * waiting);
+}
+
+#[test]
+fn step5_a_place_used_again_is_told_of_when_it_has_something() {
+    let mut s = server(HubConfig::default());
+    let (a, b) = (s.joined(Documented, "a"), s.joined(Documented, "b"));
+    while s.hub.poll_ready().is_some() {}
+    s.says(a, set(Documented, "x", "1"));
+    s.hub.disconnect(s.now, b);
+    assert_eq!(s.hub.poll_ready(), None);
+    let c = s.joined(Documented, "c");
+    while s.hub.poll_ready().is_some() {}
+    s.says(a, set(Documented, "x", "2"));
+    assert_eq!(s.hub.poll_ready(), Some(c));
+}
+
+#[test]
+fn step4_rooms_that_come_and_go_between_two_flushes_leave_nothing() {
+    let config = HubConfig::default().max_rooms(1).flush_interval(Duration::from_secs(3600));
+    let run = |times: usize| {
+        kept(config.clone(), |s| {
+            for at in 0..times {
+                let id = s.connect(Documented);
+                s.says(id, handshake(Documented, &format!("r{}", at % 7), "u", XY));
+                s.says(id, set(Documented, "x", "1"));
+                s.hub.disconnect(s.now, id);
+                while s.hub.poll_event().is_some() {}
+                while s.hub.poll_ready().is_some() {}
+            }
+        })
+    };
+    assert_eq!(run(100).1, run(10_000).1);
 }
 
 #[test]
@@ -1118,6 +1234,28 @@ fn step6_memory_stays_under_the_formula() {
         assert!(most <= limit, "{name}: {most} bytes, the limit is {limit}");
         assert!(most >= limit / 40, "{name}: {most} bytes, the limit of {limit} says nothing");
     }
+}
+
+#[test]
+fn step6_who_is_alone_with_what_waits_keeps_no_more() {
+    let limits = Limits::default().max_name(8).max_value(16).max_variables(2);
+    let config = HubConfig::default()
+        .limits(limits.max_scratch_variables(4).max_room_id(8).max_username(8))
+        .max_client_message(200)
+        .max_server_message(1000)
+        .max_connections(2)
+        .max_room_clients(2)
+        .max_rooms(1)
+        .max_batch_bytes(0);
+    let (peak, _) = kept(config.clone(), |s| {
+        let (a, b) = (s.joined(Documented, "a"), s.joined(Documented, "b"));
+        s.says(b, set(Documented, "x", "1"));
+        s.hub.disconnect(s.now, b);
+        for _ in 0..65_000 {
+            s.says(a, set(Documented, "y", "1"));
+        }
+    });
+    assert!(peak <= config.max_memory() as u64, "{peak}");
 }
 
 /// Fills a hub as far as it goes, in every way.

@@ -124,13 +124,15 @@ fn step2_the_snapshot_is_told_apart_from_live_changes() {
         // A room's snapshot has all of its variables.
         (x.clone(), 0),
         (format!("{x}\n{x}\n{y}"), 0),
-        (format!("{x}\n{{\"kind\":\"news\"}}\n{y}"), 0),
-        (format!("{x}\n{}\n{y}", set("z", "1")), 0),
+        // What is ignored doesn't end it.
+        (format!("{x}\n{{\"kind\":\"news\"}}\n{y}"), 2),
+        (format!("{x}\n{}\n{y}", set("z", "1")), 2),
     ] {
         let mut client = client(config(Documented), now);
         client.handle_input(now, &text(&*message));
         let is_snapshot = |event: &ClientEvent| matches!(event, ClientEvent::Snapshot { .. });
-        let events = events(&mut client);
+        let mut events = events(&mut client);
+        events.retain(|event| !matches!(event, ClientEvent::Ignored { .. }));
         let remaining: Vec<_> = events
             .iter()
             .filter_map(|event| match event {
@@ -533,4 +535,42 @@ fn debug_shows_no_contents() {
     client.handle_input(epoch(), &text(set("x", "secret")));
     let shown = format!("{client:?}");
     assert!(!shown.contains("secret") && shown.contains("events: 1"), "{shown}");
+}
+
+#[test]
+fn a_large_handshake_makes_no_room_for_others_when_it_is_taken() {
+    let now = epoch();
+    let config = Arc::new(ClientConfig::default().max_transmit_bytes(20_000));
+    let value = "v".repeat(50_000);
+    let mut client = Client::new(config, "r", "u", &[("x", &value), ("y", "0")], now).unwrap();
+    while client.set(now, "y", "0").is_ok() {}
+    assert!(client.poll_transmit().is_some());
+    assert_eq!(client.set(now, "y", "0"), Err(SendError::QueueFull));
+}
+
+#[test]
+fn step2_a_snapshot_counts_only_what_has_room_beside_our_own() {
+    let now = epoch();
+    let limits = Limits::default().max_scratch_variables(2);
+    let mut client = client(config(Scratch).limits(limits), now);
+    client.set(now, "me", "1").unwrap();
+    client.handle_input(now, &text([scratch_set("a", "1"), scratch_set("b", "2")].join("\n")));
+    let events = events(&mut client);
+    assert!(
+        matches!(
+            &events[..],
+            [ClientEvent::Snapshot { remaining: 0, .. }, ClientEvent::Ignored { .. }]
+        ),
+        "{events:?}"
+    );
+}
+
+#[test]
+fn a_binary_message_behind_a_malformed_text_hides_no_close_frame() {
+    let now = epoch();
+    let mut client = client(config(Documented).max_events(1), now);
+    client.handle_input(now, &text(format!("{}\n{{", set("x", "1"))));
+    client.handle_input(now, &Message::Binary(vec![0].into()));
+    while client.poll_event().is_some() {}
+    assert!(matches!(client.poll_transmit(), Some(Message::Close(Some(_)))));
 }

@@ -20,7 +20,8 @@ class Client extends Peer {
     for (const line of text.split("\n").filter((line) => line.trim())) {
       const said = parse(line);
       const { kind, variable, isScratch } = this.dialect;
-      if (said[kind] === "set") this.variables[said[variable]] = said.value;
+      const isSet = said[kind] === "set" || (isScratch && said[kind] === "create");
+      if (isSet) this.variables[said[variable]] = said.value;
       else if (isScratch && said[kind] === "rename") this.move(said[variable], said.new_name);
       else if (isScratch && said[kind] === "delete") delete this.variables[said[variable]];
       else throw new Violation(POLICY_VIOLATION, `no server says ${said[kind]}`);
@@ -40,8 +41,9 @@ class Client extends Peer {
     const [name, more] = cut(rest);
     switch (verb) {
       case "set":
+      case "create":
         this.variables[name] = JSON.parse(more);
-        this.send(this.dialect.set(name, this.variables[name]));
+        this.send(this.dialect.set(name, this.variables[name], verb));
         break;
       case "rename":
         this.move(name, more);

@@ -18,8 +18,8 @@ export class Dialect {
     return this.isScratch ? said : { ...said, variables };
   }
 
-  set(variable, value) {
-    return { [this.kind]: "set", [this.variable]: variable, value };
+  set(variable, value, kind = "set") {
+    return { [this.kind]: kind, [this.variable]: variable, value };
   }
 
   rename(variable, newName) {

@@ -23,8 +23,8 @@ class Dialect:
         said = {self.kind: "handshake", self.room: room, self.username: username}
         return said if self.is_scratch else said | {"variables": variables}
 
-    def set(self, variable, value):
-        return {self.kind: "set", self.variable: variable, "value": value}
+    def set(self, variable, value, kind="set"):
+        return {self.kind: kind, self.variable: variable, "value": value}
 
     def rename(self, variable, new_name):
         return {self.kind: "rename", self.variable: variable, "new_name": new_name}

@@ -26,6 +26,8 @@ class Client(peer.Peer):
             match said[self.dialect.kind]:
                 case "set":
                     self.variables[name] = said["value"]
+                case "create" if self.dialect.is_scratch:
+                    self.variables[name] = said["value"]
                 case "rename" if self.dialect.is_scratch:
                     self.variables[said["new_name"]] = self.variables.pop(name)
                 case "delete" if self.dialect.is_scratch:
@@ -39,9 +41,9 @@ class Client(peer.Peer):
     async def command(self, verb, rest):
         name, _, rest_of_it = rest.partition(" ")
         match verb:
-            case "set":
+            case "set" | "create":
                 self.variables[name] = value = json.loads(rest_of_it)
-                await self.send(self.dialect.set(name, value))
+                await self.send(self.dialect.set(name, value, verb))
             case "rename":
                 self.variables[rest_of_it] = self.variables.pop(name)
                 await self.send(self.dialect.rename(name, rest_of_it))

@@ -4,7 +4,7 @@ use std::fmt::Write as _;
 use std::io::{BufRead, BufReader, Read, Write};
 use std::process::Stdio;
 
-use crate::{inspect, run, run_command};
+use crate::{inspect, options_of, run, run_command};
 
 /// Every type that a client sends.
 const CLIENT: &[(&[u8], &str)] = &[
@@ -573,19 +573,15 @@ fn the_vectors_read_and_write_as_they_say() {
     let file: serde_json::Value = serde_json::from_str(file).unwrap();
     for vector in file["vectors"].as_array().unwrap() {
         let name = vector["name"].as_str().unwrap();
-        let mut args =
-            format!("bingo --hex --show-secrets --from {}", vector["from"].as_str().unwrap());
-        for (option, key) in [
-            ("byte-order", "byte_order"),
-            ("dialect", "error_reply"),
-            ("max-payload", "max_payload"),
-        ] {
-            match &vector["config"][key] {
-                serde_json::Value::Null => {}
-                serde_json::Value::String(text) => write!(args, " --{option} {text}").unwrap(),
-                other => write!(args, " --{option} {other}").unwrap(),
-            }
-        }
+        let options = options_of(
+            vector,
+            &[
+                ("byte-order", "byte_order"),
+                ("dialect", "error_reply"),
+                ("max-payload", "max_payload"),
+            ],
+        );
+        let args = format!("bingo --hex --show-secrets {options}");
         let bytes = vector["bytes"].as_str().unwrap();
         let (status, out, err) = run(&format!("decode {args}"), bytes);
         assert_eq!((status, &err[..]), (i32::from(vector.get("error").is_some()), ""), "{name}");

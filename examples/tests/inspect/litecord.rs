@@ -1,12 +1,11 @@
 //! Litecord: one JSON object a message.
 
 use std::collections::BTreeMap;
-use std::fmt::Write as _;
 
 use serde_json::Value;
 use serde_json::value::RawValue;
 
-use crate::{hex, inspect, run, run_command};
+use crate::{hex, inspect, message_of, options_of, problem_of, run, run_command};
 
 /// Every type that a client sends, as it is written; secrets shown.
 const CLIENT: &[(&str, &str)] = &[
@@ -237,31 +236,17 @@ fn the_vectors_read_and_write_as_they_say() {
     let file: Value = serde_json::from_str(file).unwrap();
     for vector in file["vectors"].as_array().unwrap() {
         let name = vector["name"].as_str().unwrap();
-        let mut args =
-            format!("litecord --show-secrets --from {}", vector["from"].as_str().unwrap());
-        for (option, key) in [("directions", "directions"), ("max-message", "max_message")] {
-            match &vector["config"][key] {
-                Value::Null => {}
-                Value::String(text) => write!(args, " --{option} {text}").unwrap(),
-                other => write!(args, " --{option} {other}").unwrap(),
-            }
-        }
-        let bytes = if let Some(text) = vector["text"].as_str() {
-            text.as_bytes().to_vec()
-        } else {
-            let digits = vector["bytes"].as_str().unwrap();
-            (0..digits.len())
-                .step_by(2)
-                .map(|at| u8::from_str_radix(&digits[at..at + 2], 16).unwrap())
-                .collect()
-        };
+        let options =
+            options_of(vector, &[("directions", "directions"), ("max-message", "max_message")]);
+        let args = format!("litecord --show-secrets {options}");
+        let bytes = message_of(vector);
         let (status, out, err) = run(&format!("decode {args}"), &bytes);
         assert_eq!((status, &err[..]), (i32::from(vector.get("error").is_some()), ""), "{name}");
         // JSON in it may be none that a `Value` takes.
         let mut object: BTreeMap<String, Box<RawValue>> = serde_json::from_slice(&out).unwrap();
         object.retain(|key, _| !matches!(&key[..], "offset" | "length" | "frame" | "detail"));
         let expected: BTreeMap<_, _> = match vector["error"]["kind"].as_str() {
-            Some(kind) => BTreeMap::from([("error", format!("\"{}\"", kind_of(kind)))]),
+            Some(kind) => BTreeMap::from([("error", format!("\"{}\"", problem_of(kind)))]),
             None => vector["messages"][0].as_object().unwrap().iter().map(field).collect(),
         };
         let object: BTreeMap<_, _> =
@@ -274,16 +259,6 @@ fn the_vectors_read_and_write_as_they_say() {
             let on_a_line = |b: &u8| if matches!(b, b'\n' | b'\r') { b' ' } else { *b };
             assert!(again == bytes.iter().map(on_a_line).collect::<Vec<_>>(), "{name}");
         }
-    }
-}
-
-/// What a kind of the vectors is to `inspect`.
-fn kind_of(kind: &str) -> &str {
-    match kind {
-        "message_too_large" => "payload_too_large",
-        "not_utf8" | "not_json" => "not_json",
-        "wrong_direction" => "wrong_direction",
-        _ => "invalid_field",
     }
 }
 

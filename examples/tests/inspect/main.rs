@@ -9,6 +9,8 @@ use std::io::Write;
 use std::path::PathBuf;
 use std::process::{Command, Output, Stdio};
 
+use serde_json::Value;
+
 pub(crate) fn inspect(args: &str) -> Command {
     // Cargo builds examples before it runs tests, and puts them beside the tests' directory.
     let test = std::env::current_exe().unwrap();
@@ -45,4 +47,37 @@ pub(crate) fn hex(bytes: impl AsRef<[u8]>) -> String {
     let mut line = String::new();
     bytes.as_ref().iter().for_each(|byte| write!(line, "{byte:02x}").unwrap());
     line + "\n"
+}
+
+/// The options that a vector's settings are, of those that `options` names: option and key.
+pub(crate) fn options_of(vector: &Value, options: &[(&str, &str)]) -> String {
+    let mut args = format!("--from {}", vector["from"].as_str().unwrap());
+    for (option, key) in options {
+        match &vector["config"][key] {
+            Value::Null => {}
+            Value::String(text) => write!(args, " --{option} {text}").unwrap(),
+            other => write!(args, " --{option} {other}").unwrap(),
+        }
+    }
+    args
+}
+
+/// The message of a vector.
+pub(crate) fn message_of(vector: &Value) -> Vec<u8> {
+    if let Some(text) = vector["text"].as_str() {
+        return text.as_bytes().to_vec();
+    }
+    let digits = vector["bytes"].as_str().unwrap();
+    let byte = |at: usize| u8::from_str_radix(&digits[at..at + 2], 16).unwrap();
+    (0..digits.len()).step_by(2).map(byte).collect()
+}
+
+/// What an error of a vector's message is to `inspect`.
+pub(crate) fn problem_of(kind: &str) -> &str {
+    match kind {
+        "message_too_large" => "payload_too_large",
+        "not_utf8" | "not_json" => "not_json",
+        "wrong_direction" => "wrong_direction",
+        _ => "invalid_field",
+    }
 }

@@ -1,6 +1,12 @@
 //! Roomvars: a JSON object a message, or from the server several, each on a line.
 
-use crate::{hex, inspect, run, run_command};
+use std::collections::BTreeMap;
+
+use roomvars_proto::{ClientMessage, CodecConfig};
+use serde_json::value::RawValue;
+use serde_json::{Value, json};
+
+use crate::{hex, inspect, message_of, options_of, problem_of, run, run_command};
 
 /// What is written alike in both older dialects but for `variable` and `room`, and the fields.
 const SET: (&str, &str) = (
@@ -367,4 +373,79 @@ fn nothing_from_the_wire_reaches_the_terminal_raw() {
     let ours = ["\x1b[0m", "\x1b[1m", "\x1b[2m", "\x1b[32m", "\x1b[36m"];
     let rest = ours.iter().fold(out, |out, code| out.replace(code, ""));
     assert!(!rest.contains(|c: char| c.is_control() && c != '\n'), "{rest:?}");
+}
+
+#[test]
+fn the_vectors_read_and_write_as_they_say() {
+    let file = include_str!("../../../crates/roomvars-proto/tests/vectors/roomvars.json");
+    let file: Value = serde_json::from_str(file).unwrap();
+    for vector in file["vectors"].as_array().unwrap() {
+        let name = vector["name"].as_str().unwrap();
+        let limit = format!("max_{}_message", vector["from"].as_str().unwrap());
+        let options = options_of(vector, &[("dialect", "dialect"), ("max-message", &limit)]);
+        let args = format!("roomvars {options}");
+        let bytes = message_of(vector);
+        let (status, out, err) = run(&format!("decode {args}"), &bytes);
+        assert_eq!((status, &err[..]), (i32::from(vector.get("error").is_some()), ""), "{name}");
+        let lines = out.split(|byte| *byte == b'\n').filter(|line| !line.is_empty());
+        let objects: Vec<BTreeMap<_, _>> = lines.map(object).collect();
+        let is_scratch = vector["config"]["dialect"] == "scratch";
+        let messages = vector["messages"].as_array().unwrap().iter();
+        let mut expected: Vec<_> = messages.map(|message| fields(message, is_scratch)).collect();
+        if let Some(kind) = vector["error"]["kind"].as_str() {
+            expected.push(BTreeMap::from([("error".into(), json!(problem_of(kind)).to_string())]));
+        }
+        assert_eq!(objects, expected, "{name}");
+        if vector["canonical"] == true {
+            let (status, again, err) = run(&format!("encode {args} --hex"), out);
+            assert_eq!((status, err), (0, String::new()), "{name}");
+            // An object makes a message; line breaks between tokens have become spaces.
+            let expected: String = if vector["from"] == "server" {
+                bytes
+                    .split(|byte| *byte == b'\n')
+                    .filter(|line| !line.is_empty())
+                    .map(hex)
+                    .collect()
+            } else {
+                hex(String::from_utf8(bytes).unwrap().replace(['\n', '\r'], " "))
+            };
+            assert_eq!(String::from_utf8(again).unwrap(), expected, "{name}");
+        }
+    }
+}
+
+/// What a line has, but for where it is; JSON in it may be none that a `Value` takes.
+fn object(line: &[u8]) -> BTreeMap<String, String> {
+    let object: BTreeMap<String, Box<RawValue>> = serde_json::from_slice(line).unwrap();
+    let fields = object.into_iter().map(|(key, value)| match &key[..] {
+        "variables" => (key, pairs(value.get())),
+        _ => (key, value.get().to_owned()),
+    });
+    fields.filter(|(key, _)| !["offset", "length", "frame", "detail"].contains(&&key[..])).collect()
+}
+
+/// Names and values as the vectors have them, in order.
+fn pairs(variables: &str) -> String {
+    let head = r#"{"kind":"handshake","room":"","username":"","variables":"#;
+    let handshake = format!("{head}{variables}}}");
+    let message = ClientMessage::from_json(&handshake, &CodecConfig::default()).unwrap();
+    let ClientMessage::Handshake { variables, .. } = message else { panic!("{message:?}") };
+    json!(variables.iter().collect::<Vec<_>>()).to_string()
+}
+
+/// What a message of the vectors has in `inspect`.
+fn fields(message: &Value, is_scratch: bool) -> BTreeMap<String, String> {
+    let fields = message.as_object().unwrap().iter().filter(|(key, _)| match &key[..] {
+        // It is in `raw`.
+        "kind" => false,
+        "variables" => !is_scratch,
+        _ => true,
+    });
+    let json = |(key, value): (&String, &Value)| match (&key[..], value) {
+        // The vectors have these as text.
+        ("raw", Value::String(raw)) => (key.clone(), raw.replace(['\n', '\r'], " ")),
+        (_, Value::Object(number)) => (key.clone(), number["number"].as_str().unwrap().into()),
+        _ => (key.clone(), value.to_string()),
+    };
+    fields.map(json).collect()
 }

@@ -50,7 +50,7 @@ pub(super) enum Mode {
     Following,
     /// The last set of each variable from the cursor on; `everything`: its own ones as well.
     Merging { everything: bool },
-    /// Deletes of these names, unless there are such variables again, and the set of each variable.
+    /// Deletes of those of these names that no variable has by then, and the set of each variable.
     Resyncing {
         gone: BTreeSet<Box<str>>,
         gone_bytes: usize,
@@ -104,6 +104,10 @@ impl Member {
             self.cursor = 0;
         } else {
             backlog.freeze_sets(&sets, dialect, config.max_server_message);
+            // As long as it stands there, the whole snapshot is still to be sent.
+            if let Some(first) = backlog.frozen.front_mut() {
+                first.first = 0;
+            }
             self.waiting = backlog.frozen_bytes;
         }
         true
@@ -159,6 +163,10 @@ impl Member {
             Mode::Following => false,
             // It knows, and what is merged has the new name.
             Mode::Merging { .. } if by == id => false,
+            // It knows of no variable yet.
+            Mode::Merging { everything: true } if self.cursor == 0 && backlog.frozen.is_empty() => {
+                false
+            }
             Mode::Merging { everything } => {
                 let sets = room.set_since(self.cursor, (!*everything).then_some(id));
                 let frozen = backlog.frozen_bytes.saturating_add(text_len(&sets, dialect));
@@ -176,10 +184,8 @@ impl Member {
             }
             Mode::Resyncing { gone, gone_bytes, since } => {
                 let size = name_len(removes);
-                let is_known = room
-                    .variables
-                    .get(removes)
-                    .is_some_and(|variable| variable.named < *since || variable.namer == id);
+                let variable = room.variables.get(removes);
+                let is_known = variable.is_some_and(|variable| variable.named < *since);
                 if by == id {
                     if gone.remove(removes) {
                         *gone_bytes = gone_bytes.saturating_sub(size);
@@ -191,6 +197,16 @@ impl Member {
                 let names = limits.max_name.saturating_add(64);
                 let all = limits.max_scratch_variables.saturating_mul(names);
                 *gone_bytes > config.max_untaken.saturating_add(all)
+            }
+        }
+    }
+
+    /// It has given a variable this name, or has set one that may have been new to it.
+    pub(super) fn names(&mut self, name: &str) {
+        let mode = self.backlog.as_mut().map(|backlog| &mut backlog.mode);
+        if let Some(Mode::Resyncing { gone, gone_bytes, .. }) = mode {
+            if gone.insert(name.into()) {
+                *gone_bytes = gone_bytes.saturating_add(name_len(name));
             }
         }
     }
@@ -339,21 +355,23 @@ impl Member {
             return Some(text);
         }
         if let Mode::Resyncing { gone, gone_bytes, .. } = &mut backlog.mode {
-            gone.retain(|name| !room.variables.contains_key(name));
-            let deletes =
-                gone.iter().map(|name| ServerMessage::Delete { variable: (&**name).into() });
-            let (text, taken) = batch_of(deletes, dialect, config.batch_limit());
-            for _ in 0..taken {
-                gone.pop_first();
-            }
-            *gone_bytes = names_len(gone);
-            if gone.is_empty() {
-                backlog.mode = Mode::Merging { everything: true };
-                self.cursor = 0;
-            }
-            if taken > 0 {
+            let due: Vec<_> = gone
+                .iter()
+                .filter(|name| !room.variables.contains_key(&***name))
+                .cloned()
+                .collect();
+            if !due.is_empty() {
+                let deletes =
+                    due.iter().map(|name| ServerMessage::Delete { variable: (&**name).into() });
+                let (text, taken) = batch_of(deletes, dialect, config.batch_limit());
+                for name in due.iter().take(taken) {
+                    gone.remove(name);
+                }
+                *gone_bytes = names_len(gone);
                 return Some(text);
             }
+            backlog.mode = Mode::Merging { everything: true };
+            self.cursor = 0;
         }
         if let Mode::Merging { everything } = backlog.mode {
             let sets = room.set_since(self.cursor, (!everything).then_some(id));

@@ -97,8 +97,9 @@ impl<'a> RoomInfo<'a> {
 /// After *any* call that takes `&mut self`, connections may have something to be sent and to tell.
 ///
 /// - [`poll_ready`](Self::poll_ready) gives each connection that has something to be sent, in turn. It
-///   is yours until [`poll_transmit`](Self::poll_transmit) of it gives `None`; only then, or when
-///   there is more after the last message was taken, is it given again.
+///   is yours until [`poll_transmit`](Self::poll_transmit) of it has given all that waits. It may be
+///   given again before that gives `None`: when more has come behind the last message, or when the
+///   hub has ended the connection meanwhile.
 /// - Call [`poll_transmit`](Self::poll_transmit) only when the socket can take more: so the hub sees
 ///   who is slow, and merges what waits for it (step 6). A connection that is slow delays no other.
 /// - [`poll_event`](Self::poll_event) tells who joined and who ended, in the order of the connections'
@@ -153,8 +154,8 @@ pub struct Hub<P = AcceptAll> {
     events: VecDeque<u32>,
     /// When the handshakes are due.
     handshakes: BTreeSet<(Time, u32)>,
-    /// Rooms in which something is collected, and when it is sent.
-    unflushed: Vec<u32>,
+    /// Numbers of rooms in which something is collected, and when it is sent.
+    unflushed: BTreeSet<u32>,
     flush: Time,
 }
 
@@ -185,7 +186,7 @@ impl<P: Policy> Hub<P> {
             ready: VecDeque::new(),
             events: VecDeque::new(),
             handshakes: BTreeSet::new(),
-            unflushed: Vec::new(),
+            unflushed: BTreeSet::new(),
             flush: NEVER,
         }
     }
@@ -327,7 +328,7 @@ impl<P: Policy> Hub<P> {
                 return Some(slot.id(number));
             }
         }
-        if self.ready.capacity() > 1024 {
+        if self.ready.capacity() / 4 > self.slots.len().max(256) {
             self.ready = VecDeque::new();
         }
         None
@@ -729,8 +730,9 @@ impl<P: Policy> Hub<P> {
         };
         let message =
             ServerMessage::Set { variable: Cow::Borrowed(variable), value: value.clone() };
-        let texts = room.encode(&message, spelling(dialect));
-        self.announce(id, number, key, None, texts);
+        let encoded = room.encode(&message, spelling(dialect));
+        member.names(variable);
+        self.announce(id, number, key, None, encoded);
         Ok(())
     }
 
@@ -757,7 +759,7 @@ impl<P: Policy> Hub<P> {
             }
             None => ServerMessage::Delete { variable: variable.into() },
         };
-        let texts = room.encode(&message, spelling(Dialect::Scratch));
+        let (texts, cost) = room.encode(&message, spelling(Dialect::Scratch));
         // What was merged so far stays before it.
         let mut lost = Vec::new();
         for &number in &room.members {
@@ -772,10 +774,13 @@ impl<P: Policy> Hub<P> {
         let Some(mut found) = room.variables.remove(variable) else { return Ok(()) };
         let key = found.id;
         if let Some(name) = new_name {
-            (found.named, found.namer) = (seq, id);
+            found.named = seq;
             room.variables.insert(name.into(), found);
+            if let Some(member) = self::member(slots, id.slot) {
+                member.names(name);
+            }
         }
-        self.announce(id, number, key, Some(variable), texts);
+        self.announce(id, number, key, Some(variable), (texts, cost));
         for id in lost {
             self.close(id, ConnectionError::TooFarBehind);
         }
@@ -789,12 +794,11 @@ impl<P: Policy> Hub<P> {
         number: u32,
         variable: u64,
         removes: Option<&str>,
-        texts: [Bytes; SPELLINGS],
+        (texts, cost): ([Bytes; SPELLINGS], usize),
     ) {
         let Self { slots, rooms, config, ready, .. } = self;
         let Some(room) = rooms.get_mut(number) else { return };
         let seq = room.next;
-        let cost = texts.iter().fold(1, |longest, text| longest.max(text.len()));
         let at_once = config.flush_interval.is_none();
         let (mut remaining, mut is_over) = (0_u32, false);
         for &number in &room.members {
@@ -836,7 +840,7 @@ impl<P: Policy> Hub<P> {
             if room.unflushed >= config.batch_limit() {
                 self.flush_room(number);
             } else if !core::mem::replace(&mut room.is_unflushed, true) {
-                self.unflushed.push(number);
+                self.unflushed.insert(number);
                 if self.flush == NEVER {
                     self.flush = self.clock.after(interval).min(NEVER.saturating_sub(1));
                 }

@@ -36,9 +36,8 @@ pub(super) struct Variable {
     /// When and by whom it was set last.
     pub(super) set: Seq,
     pub(super) setter: ConnId,
-    /// When and by whom it got its name.
+    /// When it got its name.
     pub(super) named: Seq,
-    pub(super) namer: ConnId,
 }
 
 impl Variable {
@@ -46,7 +45,7 @@ impl Variable {
     pub(super) fn new(value: &ValueRef<'_>, seq: Seq, by: ConnId) -> Self {
         let is_number = matches!(value, ValueRef::Number(_));
         let text = String::from(value.as_str());
-        Self { id: seq, text, is_number, set: seq, setter: by, named: seq, namer: by }
+        Self { id: seq, text, is_number, set: seq, setter: by, named: seq }
     }
 
     pub(super) fn set(&mut self, value: &ValueRef<'_>, seq: Seq, by: ConnId) {
@@ -133,9 +132,14 @@ impl Room {
         }
     }
 
-    /// Writes a change, once for each spelling that somebody other than `by` has.
+    /// Writes a change, once for each spelling that somebody other than `by` has; and what it counts of
+    /// what waits for a member.
     #[inline]
-    pub(super) fn encode(&mut self, message: &ServerMessage<'_>, by: usize) -> [Bytes; SPELLINGS] {
+    pub(super) fn encode(
+        &mut self,
+        message: &ServerMessage<'_>,
+        by: usize,
+    ) -> ([Bytes; SPELLINGS], usize) {
         let mut texts = [const { Bytes::new() }; SPELLINGS];
         for (spelling, text) in texts.iter_mut().enumerate() {
             let members = self.spellings.get(spelling).copied().unwrap_or_default();
@@ -143,7 +147,12 @@ impl Room {
                 *text = self.encode_as(message, spelling);
             }
         }
-        texts
+        let mut cost = texts.iter().fold(1, |longest, text| longest.max(text.len()));
+        // Nobody hears it, but it may have to be kept.
+        if cost == 1 && !self.log.is_empty() {
+            cost = self.encode_as(message, by).len();
+        }
+        (texts, cost)
     }
 
     pub(super) fn encode_as(&mut self, message: &ServerMessage<'_>, spelling: usize) -> Bytes {
