@@ -7,7 +7,7 @@ use core::alloc::{GlobalAlloc, Layout};
 use core::cell::UnsafeCell;
 use core::panic::PanicInfo;
 
-use smallwire::{bingo, litecord, roomvars};
+use smallwire::{bingo, emagine, litecord, roomvars};
 
 /// Hands out memory once and never takes it back.
 struct Bump(UnsafeCell<(usize, [u8; 65_536])>);
@@ -46,6 +46,18 @@ pub extern "C" fn litecord_len() -> usize {
     let mut wire = alloc::vec::Vec::new();
     let text = r#"{"n":null,"a":[1.0],"op":4,"w":"\u0041SK"}"#;
     if let Ok(message) = litecord::ClientMessage::from_json(text, &config) {
+        let _ = message.encode(&config, &mut wire);
+    }
+    wire.len()
+}
+
+/// How long an emagine message is, decoded and encoded again.
+#[unsafe(no_mangle)]
+pub extern "C" fn emagine_len() -> usize {
+    let config = emagine::CodecConfig::default();
+    let mut wire = alloc::vec::Vec::new();
+    let text = r#"{"user":"\u0041da","op":1,"message":[1.0]}"#;
+    if let Ok(message) = emagine::ServerMessage::from_json(text, &config) {
         let _ = message.encode(&config, &mut wire);
     }
     wire.len()

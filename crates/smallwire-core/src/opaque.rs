@@ -73,7 +73,7 @@ impl<'a> JsonRef<'a> {
         self.0
     }
 
-    /// Whether it is an array, an array.
+    /// Whether it is an array.
     pub fn is_array(self) -> bool {
         self.0.starts_with('[')
     }
