@@ -570,6 +570,26 @@ fn step4_the_room_that_is_empty_longest_makes_room() {
 }
 
 #[test]
+fn step4_rooms_that_never_expire_make_room_in_order_too() {
+    let mut s = server(HubConfig::default().max_rooms(3).empty_room_ttl(Duration::MAX));
+    let enter = |s: &mut Server, room: &str| {
+        let id = s.connect(Documented);
+        s.says(id, handshake(Documented, room, "ada", ""));
+        id
+    };
+    let ids = ["a", "b", "c"].map(|room| enter(&mut s, room));
+    for at in [2, 0, 1] {
+        s.sleep(Duration::from_secs(1));
+        s.hub.disconnect(s.now, ids[at]);
+    }
+    for (new, gone) in [("d", "c"), ("e", "a"), ("f", "b")] {
+        enter(&mut s, new);
+        assert!(s.hub.room(false, gone).is_none(), "{gone}");
+        assert!(s.hub.room(false, new).is_some());
+    }
+}
+
+#[test]
 fn step5_a_set_is_encoded_once_for_each_dialect() {
     let mut s = server(HubConfig::default());
     let ada = s.joined(Documented, "ada");

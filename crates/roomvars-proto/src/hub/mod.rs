@@ -521,7 +521,7 @@ impl<P: Policy> Hub<P> {
         }
         if room.members.is_empty() {
             let expires = self.clock.after(self.config.empty_room_ttl).min(NEVER.saturating_sub(1));
-            self.rooms.empty(number, expires);
+            self.rooms.empty(number, self.clock.time(), expires);
         }
     }
 
