@@ -919,6 +919,30 @@ fn step6_who_makes_more_names_than_can_be_kept_is_closed() {
 }
 
 #[test]
+fn step6_who_only_listens_is_kept_whatever_names_others_give() {
+    for (variables, name) in [(2, 16), (10, 64), (128, 4), (128, 64)] {
+        let limits = Limits::default().max_scratch_variables(variables).max_name(name);
+        for untaken in [0, 100, 64 * 1024] {
+            let mut s = server(HubConfig::default().limits(limits).max_untaken(untaken));
+            let (ada, grace) = (s.joined(Scratch, "ada"), s.joined(Scratch, "grace"));
+            s.says(ada, set(Scratch, "0", "1"));
+            let long = "n".repeat(name - 3);
+            for at in 0..4000 {
+                s.says(ada, rename(&format!("{at:x}"), &format!("{:x}", at + 1)));
+                if at % 4 == 0 {
+                    let name = format!("{long}{:x}", at % 512);
+                    s.says(ada, set(Scratch, &name, "1"));
+                    s.says(ada, delete(&name));
+                }
+            }
+            assert_eq!(s.hub.ended(grace), None, "{variables} {name} {untaken}");
+            let heard = s.hears(grace);
+            assert_eq!(heard.last(), Some(&set(Scratch, "fa0", "1")));
+        }
+    }
+}
+
+#[test]
 fn step6_changes_are_collected_for_a_tick() {
     let interval = Duration::from_millis(20);
     let mut s = server(HubConfig::default().flush_interval(interval));

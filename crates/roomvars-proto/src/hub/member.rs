@@ -194,9 +194,10 @@ impl Member {
                     *gone_bytes = gone_bytes.saturating_add(size);
                 }
                 let limits = &config.limits;
-                let names = limits.max_name.saturating_add(64);
-                let all = limits.max_scratch_variables.saturating_mul(names);
-                *gone_bytes > config.max_untaken.saturating_add(all)
+                let name = limits.max_name.saturating_add(64);
+                let all = limits.max_scratch_variables.saturating_add(1).saturating_mul(name);
+                // Renames that `max_untaken` has room for come to no more than twice as much.
+                *gone_bytes > config.max_untaken.saturating_mul(2).saturating_add(all)
             }
         }
     }
