@@ -860,6 +860,59 @@ fn step2_a_rename_before_a_large_snapshot_is_read_is_part_of_it() {
 }
 
 #[test]
+fn step6_what_a_client_names_before_a_large_snapshot_is_read_may_have_to_be_deleted() {
+    // Too large from the start, or by what comes behind it.
+    for (untaken, sets) in [(100, 0), (400, 20)] {
+        for leaves in [false, true] {
+            let mut s = server(HubConfig::default().max_untaken(untaken));
+            let ada = s.joined(Scratch, "ada");
+            for name in ["a", "b", "c", "d"] {
+                s.says(ada, set(Scratch, name, "0"));
+            }
+            let slow = s.join(Scratch, "slow");
+            assert_eq!(s.hub.connection(slow).unwrap().is_merging, sets == 0);
+            s.says(slow, set(Scratch, "x", "1"));
+            s.says(slow, set(Scratch, "a", "1"));
+            s.says(slow, set(Scratch, "y", "1"));
+            s.says(slow, rename("y", "z"));
+            for _ in 0..sets {
+                s.says(ada, set(Scratch, "a", "2"));
+            }
+            assert!(s.hub.connection(slow).unwrap().is_merging);
+            // Of her own and of others'; one comes back, and one she removes herself.
+            s.says(ada, delete("x"));
+            s.says(ada, rename("a", "e"));
+            s.says(ada, delete("b"));
+            s.says(ada, rename("z", "w"));
+            s.says(ada, set(Scratch, "z", "3"));
+            if leaves {
+                s.says(slow, delete("z"));
+            }
+            let heard = s.hears(slow);
+            let values = if leaves { 4 } else { 5 };
+            let (deletes, sets) = heard.split_at(heard.len() - values);
+            assert_eq!(deletes, [delete("a"), delete("x")]);
+            let names = ["c", "d", "e", "w", "z"];
+            for name in &names[..values] {
+                let start = format!(r#"{{"method":"set","name":"{name}""#);
+                assert_eq!(sets.iter().filter(|set| set.starts_with(&start)).count(), 1);
+            }
+            assert!(!s.hub.connection(slow).unwrap().is_merging);
+        }
+    }
+    // The usual one is whole, and told of no deletes.
+    let mut s = server(HubConfig::default().max_untaken(100));
+    let ada = s.joined(Scratch, "ada");
+    for name in ["a", "b", "c", "d"] {
+        s.says(ada, set(Scratch, name, "0"));
+    }
+    let slow = s.join(Scratch, "slow");
+    s.says(slow, set(Scratch, "a", "1"));
+    let messages = s.messages(slow);
+    assert_eq!((messages.len(), messages[0].lines().count()), (1, 4));
+}
+
+#[test]
 fn step6_its_own_sets_count_when_nobody_else_is_there() {
     let mut s = server(HubConfig::default());
     let (a, b) = (s.joined(Documented, "a"), s.joined(Documented, "b"));

@@ -731,7 +731,9 @@ impl<P: Policy> Hub<P> {
         let message =
             ServerMessage::Set { variable: Cow::Borrowed(variable), value: value.clone() };
         let encoded = room.encode(&message, spelling(dialect));
-        member.names(variable);
+        if room.is_scratch {
+            member.names(variable);
+        }
         self.announce(id, number, key, None, encoded);
         Ok(())
     }
