@@ -570,6 +570,26 @@ fn step4_the_room_that_is_empty_longest_makes_room() {
 }
 
 #[test]
+fn step4_rooms_that_never_expire_make_room_in_order_too() {
+    let mut s = server(HubConfig::default().max_rooms(3).empty_room_ttl(Duration::MAX));
+    let enter = |s: &mut Server, room: &str| {
+        let id = s.connect(Documented);
+        s.says(id, handshake(Documented, room, "ada", ""));
+        id
+    };
+    let ids = ["a", "b", "c"].map(|room| enter(&mut s, room));
+    for at in [2, 0, 1] {
+        s.sleep(Duration::from_secs(1));
+        s.hub.disconnect(s.now, ids[at]);
+    }
+    for (new, gone) in [("d", "c"), ("e", "a"), ("f", "b")] {
+        enter(&mut s, new);
+        assert!(s.hub.room(false, gone).is_none(), "{gone}");
+        assert!(s.hub.room(false, new).is_some());
+    }
+}
+
+#[test]
 fn step5_a_set_is_encoded_once_for_each_dialect() {
     let mut s = server(HubConfig::default());
     let ada = s.joined(Documented, "ada");
@@ -840,6 +860,59 @@ fn step2_a_rename_before_a_large_snapshot_is_read_is_part_of_it() {
 }
 
 #[test]
+fn step6_what_a_client_names_before_a_large_snapshot_is_read_may_have_to_be_deleted() {
+    // Too large from the start, or by what comes behind it.
+    for (untaken, sets) in [(100, 0), (400, 20)] {
+        for leaves in [false, true] {
+            let mut s = server(HubConfig::default().max_untaken(untaken));
+            let ada = s.joined(Scratch, "ada");
+            for name in ["a", "b", "c", "d"] {
+                s.says(ada, set(Scratch, name, "0"));
+            }
+            let slow = s.join(Scratch, "slow");
+            assert_eq!(s.hub.connection(slow).unwrap().is_merging, sets == 0);
+            s.says(slow, set(Scratch, "x", "1"));
+            s.says(slow, set(Scratch, "a", "1"));
+            s.says(slow, set(Scratch, "y", "1"));
+            s.says(slow, rename("y", "z"));
+            for _ in 0..sets {
+                s.says(ada, set(Scratch, "a", "2"));
+            }
+            assert!(s.hub.connection(slow).unwrap().is_merging);
+            // Of her own and of others'; one comes back, and one she removes herself.
+            s.says(ada, delete("x"));
+            s.says(ada, rename("a", "e"));
+            s.says(ada, delete("b"));
+            s.says(ada, rename("z", "w"));
+            s.says(ada, set(Scratch, "z", "3"));
+            if leaves {
+                s.says(slow, delete("z"));
+            }
+            let heard = s.hears(slow);
+            let values = if leaves { 4 } else { 5 };
+            let (deletes, sets) = heard.split_at(heard.len() - values);
+            assert_eq!(deletes, [delete("a"), delete("x")]);
+            let names = ["c", "d", "e", "w", "z"];
+            for name in &names[..values] {
+                let start = format!(r#"{{"method":"set","name":"{name}""#);
+                assert_eq!(sets.iter().filter(|set| set.starts_with(&start)).count(), 1);
+            }
+            assert!(!s.hub.connection(slow).unwrap().is_merging);
+        }
+    }
+    // The usual one is whole, and told of no deletes.
+    let mut s = server(HubConfig::default().max_untaken(100));
+    let ada = s.joined(Scratch, "ada");
+    for name in ["a", "b", "c", "d"] {
+        s.says(ada, set(Scratch, name, "0"));
+    }
+    let slow = s.join(Scratch, "slow");
+    s.says(slow, set(Scratch, "a", "1"));
+    let messages = s.messages(slow);
+    assert_eq!((messages.len(), messages[0].lines().count()), (1, 4));
+}
+
+#[test]
 fn step6_its_own_sets_count_when_nobody_else_is_there() {
     let mut s = server(HubConfig::default());
     let (a, b) = (s.joined(Documented, "a"), s.joined(Documented, "b"));
@@ -896,6 +969,30 @@ fn step6_who_makes_more_names_than_can_be_kept_is_closed() {
     assert_eq!(s.hub.ended(grace), Some(&End::Error(ConnectionError::TooFarBehind)));
     let close = CloseFrame::new(4003, "fallen too far behind");
     assert_eq!(s.hub.poll_transmit(grace), Some(Message::Close(Some(close))));
+}
+
+#[test]
+fn step6_who_only_listens_is_kept_whatever_names_others_give() {
+    for (variables, name) in [(2, 16), (10, 64), (128, 4), (128, 64)] {
+        let limits = Limits::default().max_scratch_variables(variables).max_name(name);
+        for untaken in [0, 100, 64 * 1024] {
+            let mut s = server(HubConfig::default().limits(limits).max_untaken(untaken));
+            let (ada, grace) = (s.joined(Scratch, "ada"), s.joined(Scratch, "grace"));
+            s.says(ada, set(Scratch, "0", "1"));
+            let long = "n".repeat(name - 3);
+            for at in 0..4000 {
+                s.says(ada, rename(&format!("{at:x}"), &format!("{:x}", at + 1)));
+                if at % 4 == 0 {
+                    let name = format!("{long}{:x}", at % 512);
+                    s.says(ada, set(Scratch, &name, "1"));
+                    s.says(ada, delete(&name));
+                }
+            }
+            assert_eq!(s.hub.ended(grace), None, "{variables} {name} {untaken}");
+            let heard = s.hears(grace);
+            assert_eq!(heard.last(), Some(&set(Scratch, "fa0", "1")));
+        }
+    }
 }
 
 #[test]

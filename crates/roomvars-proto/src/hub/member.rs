@@ -134,6 +134,19 @@ impl Member {
         }
         self.cursor = snapshot.unwrap_or(from);
         backlog.mode = Mode::Merging { everything };
+        if room.is_scratch && snapshot == Some(0) {
+            let own: BTreeSet<_> = (from..to)
+                .filter_map(|seq| {
+                    let entry = room.entry(seq)?;
+                    (entry.by == id).then_some(entry.variable)
+                })
+                .collect();
+            let named = room.variables.iter().filter(|(_, variable)| own.contains(&variable.id));
+            let named: BTreeSet<_> = named.map(|(name, _)| name.clone()).collect();
+            if !named.is_empty() {
+                backlog.know_only(named);
+            }
+        }
         if let Some(last) = last {
             backlog.freeze_changes(id, room, from, last, spelling);
             self.cursor = last.saturating_add(1);
@@ -194,17 +207,25 @@ impl Member {
                     *gone_bytes = gone_bytes.saturating_add(size);
                 }
                 let limits = &config.limits;
-                let names = limits.max_name.saturating_add(64);
-                let all = limits.max_scratch_variables.saturating_mul(names);
-                *gone_bytes > config.max_untaken.saturating_add(all)
+                let name = limits.max_name.saturating_add(64);
+                let all = limits.max_scratch_variables.saturating_add(1).saturating_mul(name);
+                // Renames that `max_untaken` has room for come to no more than twice as much.
+                *gone_bytes > config.max_untaken.saturating_mul(2).saturating_add(all)
             }
         }
     }
 
     /// It has given a variable this name, or has set one that may have been new to it.
     pub(super) fn names(&mut self, name: &str) {
-        let mode = self.backlog.as_mut().map(|backlog| &mut backlog.mode);
-        if let Some(Mode::Resyncing { gone, gone_bytes, .. }) = mode {
+        let Some(backlog) = &mut self.backlog else { return };
+        if self.cursor == 0
+            && backlog.frozen.is_empty()
+            && matches!(backlog.mode, Mode::Merging { everything: true })
+        {
+            // Of a room whose snapshot it has yet to be sent it knows this, and nothing else.
+            backlog.know_only(BTreeSet::new());
+        }
+        if let Mode::Resyncing { gone, gone_bytes, .. } = &mut backlog.mode {
             if gone.insert(name.into()) {
                 *gone_bytes = gone_bytes.saturating_add(name_len(name));
             }
@@ -463,6 +484,12 @@ impl Backlog {
                 }
             }
         }
+    }
+
+    /// Of a room that it has yet to be told of it knows these names, which are its own.
+    fn know_only(&mut self, gone: BTreeSet<Box<str>>) {
+        let gone_bytes = names_len(&gone);
+        self.mode = Mode::Resyncing { gone, gone_bytes, since: 0 };
     }
 
     /// Replaces all that waits by what it comes to, as of the change `since`.

@@ -521,7 +521,7 @@ impl<P: Policy> Hub<P> {
         }
         if room.members.is_empty() {
             let expires = self.clock.after(self.config.empty_room_ttl).min(NEVER.saturating_sub(1));
-            self.rooms.empty(number, expires);
+            self.rooms.empty(number, self.clock.time(), expires);
         }
     }
 
@@ -731,7 +731,9 @@ impl<P: Policy> Hub<P> {
         let message =
             ServerMessage::Set { variable: Cow::Borrowed(variable), value: value.clone() };
         let encoded = room.encode(&message, spelling(dialect));
-        member.names(variable);
+        if room.is_scratch {
+            member.names(variable);
+        }
         self.announce(id, number, key, None, encoded);
         Ok(())
     }

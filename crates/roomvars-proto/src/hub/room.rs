@@ -4,6 +4,7 @@ use alloc::string::String;
 use alloc::vec::Vec;
 
 use bytes::{Bytes, BytesMut};
+use smallwire_core::clock::Time;
 
 use super::ConnId;
 use crate::codec::Space;
@@ -98,8 +99,9 @@ pub(super) struct Room {
     pub(super) members: Vec<u32>,
     /// How many members have each spelling.
     pub(super) spellings: [u32; SPELLINGS],
-    /// Since when and until when it is kept without members.
-    pub(super) expires: u64,
+    /// Since when it has no members, and until when it is kept.
+    pub(super) empty_since: Time,
+    pub(super) expires: Time,
     /// What somebody has yet to be sent, each change the next of the one before.
     log: VecDeque<Entry>,
     /// Of the next change.
@@ -121,6 +123,7 @@ impl Room {
             variables: BTreeMap::new(),
             members: Vec::new(),
             spellings: [0; SPELLINGS],
+            empty_since: 0,
             expires: 0,
             log: VecDeque::new(),
             next: 1,
