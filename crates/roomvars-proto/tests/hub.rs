@@ -913,6 +913,26 @@ fn step6_what_a_client_names_before_a_large_snapshot_is_read_may_have_to_be_dele
 }
 
 #[test]
+fn step6_a_client_for_which_nothing_is_left_to_be_told_is_not_merged_for() {
+    for last_by_itself in [false, true] {
+        let config = HubConfig::default().max_untaken(0);
+        let mut s = server(config.flush_interval(Duration::from_millis(20)));
+        let ada = s.joined(Scratch, "ada");
+        s.says(ada, set(Scratch, "a", "0"));
+        let slow = s.join(Scratch, "slow");
+        s.says(slow, set(Scratch, "b", "0"));
+        s.says(slow, delete("b"));
+        let info = s.hub.connection(slow).unwrap();
+        assert!(info.is_merging && info.pending_bytes > 0);
+        s.says(if last_by_itself { slow } else { ada }, delete("a"));
+        let info = s.hub.connection(slow).unwrap();
+        assert_eq!((info.is_merging, info.pending_bytes), (false, 0));
+        s.sleep(Duration::from_millis(20));
+        assert_eq!(s.hears(slow), [""; 0]);
+    }
+}
+
+#[test]
 fn step6_its_own_sets_count_when_nobody_else_is_there() {
     let mut s = server(HubConfig::default());
     let (a, b) = (s.joined(Documented, "a"), s.joined(Documented, "b"));

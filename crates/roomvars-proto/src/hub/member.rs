@@ -232,14 +232,18 @@ impl Member {
         }
     }
 
-    /// A change of its own may have made void all that was merged for it.
+    /// A change of its own, or the end of a variable, may have made void all that was merged for it.
     pub(super) fn settle(&mut self, id: ConnId, room: &Room) {
         let Some(backlog) = &self.backlog else { return };
-        if let Mode::Merging { everything } = backlog.mode {
-            let sets = room.set_since(self.cursor, (!everything).then_some(id));
-            if backlog.frozen.is_empty() && sets.is_empty() {
-                self.backlog = None;
+        let is_due = match &backlog.mode {
+            Mode::Following => return,
+            Mode::Merging { everything } => {
+                !room.set_since(self.cursor, (!everything).then_some(id)).is_empty()
             }
+            Mode::Resyncing { gone, .. } => !gone.is_empty() || !room.variables.is_empty(),
+        };
+        if backlog.frozen.is_empty() && !is_due {
+            self.backlog = None;
         }
     }
 

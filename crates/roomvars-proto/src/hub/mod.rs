@@ -801,7 +801,7 @@ impl<P: Policy> Hub<P> {
         let Self { slots, rooms, config, ready, .. } = self;
         let Some(room) = rooms.get_mut(number) else { return };
         let seq = room.next;
-        let at_once = config.flush_interval.is_none();
+        let (at_once, is_barrier) = (config.flush_interval.is_none(), removes.is_some());
         let (mut remaining, mut is_over) = (0_u32, false);
         for &number in &room.members {
             let Some(slot) = slots.get_mut(number as usize) else { continue };
@@ -834,8 +834,13 @@ impl<P: Policy> Hub<P> {
                 }
             }
         }
-        if let Some(member) = member(slots, by.slot) {
-            member.settle(by, room);
+        let changed = [by.slot];
+        for &number in if is_barrier { &room.members[..] } else { &changed } {
+            let Some(slot) = slots.get_mut(number as usize) else { continue };
+            let id = slot.id(number);
+            if let Some(State::Member(member)) = slot.state() {
+                member.settle(id, room);
+            }
         }
         if let Some(interval) = config.flush_interval {
             room.unflushed = room.unflushed.saturating_add(cost);
