@@ -1072,6 +1072,35 @@ fn step6_a_batch_is_shared_and_flushed_early_when_it_is_full() {
 }
 
 #[test]
+fn step6_what_is_more_than_a_batch_is_shared_as_well() {
+    let one = set(Documented, "x", "00").len();
+    let config = HubConfig::default().flush_interval(Duration::from_secs(1));
+    let mut s = server(config.max_batch_bytes(60 * one));
+    let ada = s.joined(Documented, "ada");
+    let dialects = [Documented, Deployed2020, Documented, Deployed2020];
+    let receivers = [0, 1, 2, 3].map(|at| s.joined(dialects[at], &format!("r{at}")));
+    // With the line breaks the 60 that are flushed early are more than a batch.
+    for at in 0..60 {
+        s.says(ada, set(Documented, "x", &format!("{at:02}")));
+    }
+    let taken = receivers.map(|id| {
+        let texts = std::iter::from_fn(|| s.hub.poll_transmit(id)).map(|message| match message {
+            Message::Text(text) => text,
+            other => panic!("{other:?}"),
+        });
+        texts.collect::<Vec<_>>()
+    });
+    for (dialect, texts) in dialects.iter().zip(&taken) {
+        // Sets are shorter in the other dialect.
+        assert_eq!(texts.len(), if *dialect == Documented { 2 } else { 1 });
+        let all = (0..60).map(|at| set(*dialect, "x", &format!("{at:02}"))).collect::<Vec<_>>();
+        assert_eq!(texts.join(&b'\n'), all.join("\n").into_bytes());
+    }
+    let places = taken.map(|texts| texts.iter().map(|text| text.as_ptr()).collect::<Vec<_>>());
+    assert_eq!(places[..2], places[2..]);
+}
+
+#[test]
 fn step6_a_client_may_go_in_the_middle_of_a_flush() {
     let config = HubConfig::default().flush_interval(Duration::from_millis(20)).max_batch_bytes(50);
     let mut s = server(config);

@@ -7,7 +7,7 @@ use smallwire_core::Message;
 use smallwire_core::json::escaped_len;
 
 use super::ConnId;
-use super::room::{CachedBatch, Room, SPELLINGS, Seq, Variable, batch_of, set_of, spelling};
+use super::room::{Room, SPELLINGS, Seq, SharedBatch, Variable, batch_of, set_of, spelling};
 use crate::{Dialect, HubConfig, ServerMessage};
 
 #[derive(Debug)]
@@ -326,34 +326,47 @@ impl Member {
         limit: usize,
     ) -> Option<Bytes> {
         let from = self.cursor;
-        let (mut to, mut len, mut texts, mut has_own) = (from, 0_usize, Vec::new(), false);
+        let shared = room.shared_batch(id, spelling, from).filter(|_| self.waiting > 0);
+        if let Some((to, cost, text)) = shared {
+            self.waiting = self.waiting.saturating_sub(cost);
+            self.cursor = to;
+            room.pass(from, to);
+            return Some(text);
+        }
+        let (mut to, mut len, mut texts) = (from, 0_usize, Vec::new());
+        let (mut cost, mut has_own, mut is_full) = (0_usize, false, false);
         while self.waiting > 0 && to < room.flushed {
             let Some(entry) = room.entry(to) else { break };
             if entry.by == id {
                 has_own = true;
             } else if let Some(text) = entry.texts.get(spelling) {
                 let more = len.saturating_add(text.len());
-                if !texts.is_empty() && more > limit {
+                is_full = !texts.is_empty() && more > limit;
+                if is_full {
                     break;
                 }
                 len = more.saturating_add(1);
                 texts.push(text.clone());
             }
             self.waiting = self.waiting.saturating_sub(entry.cost);
+            cost = cost.saturating_add(entry.cost);
             to = to.saturating_add(1);
         }
         self.cursor = to;
-        let cached = room.batches.get_mut(spelling)?;
-        let batch = match (&texts[..], &cached) {
-            ([], _) => None,
-            ([text], _) => Some(text.clone()),
-            (_, Some(batch)) if !has_own && (batch.from, batch.to) == (from, to) => {
-                Some(batch.text.clone())
-            }
+        let batch = match &texts[..] {
+            [] => None,
+            [text] => Some(text.clone()),
             _ => {
                 let text = Bytes::from(texts.join(&b'\n'));
                 if !has_own {
-                    *cached = Some(Box::new(CachedBatch { from, to, text: text.clone() }));
+                    room.share(SharedBatch {
+                        spelling,
+                        from,
+                        to,
+                        is_full,
+                        cost,
+                        text: text.clone(),
+                    });
                 }
                 Some(text)
             }
