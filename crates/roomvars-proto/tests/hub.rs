@@ -1101,6 +1101,24 @@ fn step6_what_is_more_than_a_batch_is_shared_as_well() {
 }
 
 #[test]
+fn step6_who_has_missed_a_tick_gets_all_in_one_batch() {
+    let tick = Duration::from_millis(20);
+    let mut s = server(HubConfig::default().flush_interval(tick));
+    let ada = s.joined(Documented, "ada");
+    let [quick, slow] = ["quick", "slow"].map(|name| s.joined(Documented, name));
+    for values in [["0", "1"], ["2", "3"]] {
+        let sets = values.map(|value| set(Documented, "x", value));
+        for set in &sets {
+            s.says(ada, set);
+        }
+        s.sleep(tick);
+        assert_eq!(s.messages(quick), [sets.join("\n")]);
+    }
+    let all = ["0", "1", "2", "3"].map(|value| set(Documented, "x", value));
+    assert_eq!(s.messages(slow), [all.join("\n")]);
+}
+
+#[test]
 fn step6_a_client_may_go_in_the_middle_of_a_flush() {
     let config = HubConfig::default().flush_interval(Duration::from_millis(20)).max_batch_bytes(50);
     let mut s = server(config);
