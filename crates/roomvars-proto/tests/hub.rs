@@ -1362,6 +1362,27 @@ fn an_idle_client_is_small() {
     assert!(each <= 300, "{each} bytes");
 }
 
+#[test]
+fn a_room_that_has_sent_all_is_small_again() {
+    let ticks = |count: usize| {
+        move |s: &mut Server| {
+            let ids = ["ada", "grace", "joan"].map(|name| s.joined(Documented, name));
+            for _ in 0..count {
+                for at in 0..200 {
+                    s.says(ids[0], set(Documented, "x", &(at % 10).to_string()));
+                }
+                s.sleep(Duration::from_millis(20));
+                while let Some(id) = s.hub.poll_ready() {
+                    while s.hub.poll_transmit(id).is_some() {}
+                }
+            }
+        }
+    };
+    let config = HubConfig::default().flush_interval(Duration::from_millis(20));
+    let (none, few) = (kept(config.clone(), ticks(0)), kept(config, ticks(3)));
+    assert!(few.0 > none.0 + 5000 && few.1 <= none.1 + 1000, "{none:?}, {few:?}");
+}
+
 /// A small hub of two rooms.
 fn tight() -> HubConfig {
     let limits = Limits::default().max_room_id(8).max_username(8).max_name(8).max_value(16);
