@@ -913,6 +913,25 @@ fn step6_what_a_client_names_before_a_large_snapshot_is_read_may_have_to_be_dele
 }
 
 #[test]
+fn step2_a_set_amid_a_large_snapshot_does_not_begin_it_again() {
+    let one = set(Scratch, "a", "0").len();
+    let config = HubConfig::default().max_untaken(0).max_server_message(2 * one + 1);
+    let mut s = server(config);
+    let ada = s.joined(Scratch, "ada");
+    for name in ["a", "b", "c", "d", "e"] {
+        s.says(ada, set(Scratch, name, "0"));
+    }
+    let slow = s.join(Scratch, "slow");
+    let Some(Message::Text(first)) = s.hub.poll_transmit(slow) else { panic!() };
+    assert_eq!(first, [set(Scratch, "a", "0"), set(Scratch, "b", "0")].join("\n"));
+    s.says(slow, set(Scratch, "a", "1"));
+    s.says(slow, set(Scratch, "x", "1"));
+    let heard = s.hears(slow);
+    assert_eq!(heard[..3], ["c", "d", "e"].map(|name| set(Scratch, name, "0")));
+    assert!(!heard.contains(&set(Scratch, "b", "0")), "{heard:?}");
+}
+
+#[test]
 fn step6_a_client_for_which_nothing_is_left_to_be_told_is_not_merged_for() {
     for last_by_itself in [false, true] {
         let config = HubConfig::default().max_untaken(0);
