@@ -375,6 +375,35 @@ fn events_that_wait_hold_back_the_rest_of_the_input() {
 }
 
 #[test]
+fn input_is_wanted_while_there_is_room_for_events() {
+    let now = epoch();
+    let mut client = client(config(Documented).max_events(2).max_event_bytes(6), now);
+    for round in 0..10 {
+        client.handle_input(now, &text(set("x", "1")));
+        assert!(client.wants_input(), "{round}");
+        // Nothing of the input waits, but as many events as may.
+        client.handle_input(now, &text(set("x", "22")));
+        assert!(!client.wants_input(), "{round}");
+        assert_eq!(client.poll_event(), Some(is_set("x", "1")));
+        assert!(client.wants_input(), "{round}");
+        assert_eq!(client.poll_event(), Some(is_set("x", "22")));
+    }
+}
+
+#[test]
+fn who_has_closed_keeps_no_input() {
+    let now = epoch();
+    let mut client = client(config(Documented).max_events(1), now);
+    let input = bytes::Bytes::from(format!("{0}\n{0}", set("x", "1")));
+    client.handle_input(now, &Message::Text(input.clone()));
+    assert!(!input.is_unique());
+    client.close(now);
+    assert!(input.is_unique());
+    assert_eq!(client.poll_event(), Some(is_set("x", "1")));
+    assert_eq!(client.poll_event(), None);
+}
+
+#[test]
 fn a_bad_line_that_waits_ends_it_when_it_is_come_to() {
     let now = epoch();
     let mut client = client(config(Documented).max_events(1), now);
