@@ -932,6 +932,21 @@ fn step2_a_set_amid_a_large_snapshot_does_not_begin_it_again() {
 }
 
 #[test]
+fn step6_merging_begins_with_the_first_byte_over_the_limit() {
+    let two = 2 * set(Documented, "x", "0").len();
+    for (most, is_merging) in [(two, false), (two - 1, true)] {
+        let mut s = server(HubConfig::default().max_untaken(most));
+        let (ada, slow) = (s.joined(Documented, "ada"), s.joined(Documented, "slow"));
+        for value in ["0", "1"] {
+            assert!(!s.hub.connection(slow).unwrap().is_merging);
+            s.says(ada, set(Documented, "x", value));
+        }
+        assert_eq!(s.hub.connection(slow).unwrap().is_merging, is_merging);
+        assert_eq!(s.hears(slow).len(), if is_merging { 1 } else { 2 });
+    }
+}
+
+#[test]
 fn step6_a_client_for_which_nothing_is_left_to_be_told_is_not_merged_for() {
     for last_by_itself in [false, true] {
         let config = HubConfig::default().max_untaken(0);
@@ -1357,6 +1372,21 @@ fn step5_a_set_costs_at_most_one_allocation_and_a_receiver_none() {
         assert!(used.count_total <= 100, "{used:?}");
         assert_eq!(used.bytes_current, 0);
     }
+}
+
+#[test]
+fn step5_nothing_is_written_in_a_dialect_that_has_left() {
+    let mut s = server(HubConfig::default());
+    let (ada, grace) = (s.joined(Deployed2020, "ada"), s.joined(Deployed2020, "grace"));
+    let text = set(Deployed2020, "x", "0");
+    let longer = set(Documented, "x", "0");
+    let other = s.joined(Documented, "other");
+    s.says(ada, &text);
+    assert_eq!(s.hub.connection(grace).unwrap().pending_bytes, longer.len());
+    s.hears(grace);
+    s.hub.disconnect(s.now, other);
+    s.says(ada, &text);
+    assert_eq!(s.hub.connection(grace).unwrap().pending_bytes, text.len());
 }
 
 #[test]

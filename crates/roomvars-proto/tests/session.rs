@@ -471,10 +471,42 @@ fn step7_a_rate_limit_delays_what_is_sent() {
         client.handle_timeout(start + Duration::from_nanos(at * 1_000_000 - 1));
         assert_eq!(sent(&mut client), []);
         client.handle_timeout(due);
+        assert_eq!(client.poll_timeout(), None);
         assert_eq!(sent(&mut client), [text(set("x", value))]);
     }
     assert_eq!(client.poll_timeout(), None);
     assert_eq!(client.queued(), 0);
+}
+
+#[test]
+fn r5_a_value_may_be_as_long_as_the_limit_and_no_longer() {
+    let now = epoch();
+    let limits = Limits::default().max_value(3);
+    for dialect in [Documented, Scratch] {
+        let mut client = client(config(dialect).limits(limits), now);
+        assert_eq!(client.set(now, "x", "333"), Ok(()));
+        assert_eq!(client.set(now, "x", "4444"), Err(SendError::ValueLength(4)));
+        assert_eq!(client.get("x").unwrap().as_str(), "333");
+    }
+}
+
+#[test]
+fn step2_a_snapshot_that_could_not_be_followed_ends_with_its_message() {
+    let now = epoch();
+    let limits = Limits::default().max_scratch_variables(3);
+    let mut client = client(config(Scratch).limits(limits).max_events(1), now);
+    let sets = ["a", "b", "c"].map(|name| scratch_set(name, "\"0\""));
+    client.handle_input(now, &text(sets.join("\n")));
+    // Its own take the places of the rest.
+    for name in ["x", "y"] {
+        client.set(now, name, "1").unwrap();
+    }
+    assert_eq!(client.poll_event(), Some(is_snapshot("a", "0", 2)));
+    for _ in ["b", "c"] {
+        assert!(matches!(client.poll_event(), Some(ClientEvent::Ignored { .. })));
+    }
+    client.handle_input(now, &text(scratch_set("a", "\"2\"")));
+    assert_eq!(client.poll_event(), Some(is_set("a", "2")));
 }
 
 #[test]
