@@ -1103,6 +1103,12 @@ fn step6_a_batch_is_shared_and_flushed_early_when_it_is_full() {
         let Message::Text(text) = &other[0] else { panic!() };
         assert_eq!((other.len(), text.as_ptr()), (2, first.as_ptr()));
     }
+    // Then it begins anew.
+    while s.hub.poll_ready().is_some() {}
+    for at in 0..3 {
+        s.says(ada, set(Documented, "x", &at.to_string()));
+        assert_eq!(s.hub.poll_ready(), None);
+    }
 }
 
 #[test]
