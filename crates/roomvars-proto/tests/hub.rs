@@ -932,6 +932,77 @@ fn step2_a_set_amid_a_large_snapshot_does_not_begin_it_again() {
 }
 
 #[test]
+fn step6_a_slow_client_does_not_hear_its_own_renames_and_deletes() {
+    let mut s = server(HubConfig::default().max_untaken(100));
+    let (ada, slow) = (s.joined(Scratch, "ada"), s.joined(Scratch, "slow"));
+    for name in ["a", "b"] {
+        s.says(slow, set(Scratch, name, "0"));
+    }
+    for _ in 0..5 {
+        s.says(ada, set(Scratch, "c", "1"));
+    }
+    assert!(s.hub.connection(slow).unwrap().is_merging);
+    s.says(slow, rename("a", "d"));
+    s.says(slow, delete("b"));
+    s.says(slow, rename("c", "e"));
+    assert_eq!(s.hears(slow), [set(Scratch, "e", "1")]);
+}
+
+#[test]
+fn step6_what_is_deleted_at_a_slow_client_counts_no_more() {
+    let limits = Limits::default().max_scratch_variables(4).max_name(4);
+    let config = HubConfig::default().limits(limits).max_untaken(0).max_batch_bytes(0);
+    let mut s = server(config);
+    let (ada, slow) = (s.joined(Scratch, "ada"), s.joined(Scratch, "slow"));
+    let make_and_remove = |s: &mut Server, at: usize| {
+        s.says(slow, set(Scratch, &at.to_string(), "0"));
+        s.says(ada, delete(&at.to_string()));
+    };
+    s.says(ada, set(Scratch, "x", "0"));
+    s.says(ada, rename("x", "y"));
+    make_and_remove(&mut s, 0);
+    for at in 1..100 {
+        make_and_remove(&mut s, at);
+        assert!(s.hub.connection(slow).unwrap().is_merging);
+        assert!(s.hub.poll_transmit(slow).is_some());
+        assert_eq!(s.hub.ended(slow), None, "{at}");
+    }
+}
+
+#[test]
+fn step6_sets_after_a_rename_are_merged_with_none_before_it() {
+    let mut s = server(HubConfig::default().max_untaken(500));
+    let (ada, slow) = (s.joined(Scratch, "ada"), s.joined(Scratch, "slow"));
+    let says = |s: &mut Server, name: &str, value: &str| {
+        s.says(ada, set(Scratch, name, value));
+        set(Scratch, name, value)
+    };
+    let mut expected = vec![says(&mut s, "x", "1"), says(&mut s, "y", "1"), says(&mut s, "z", "0")];
+    s.says(ada, rename("z", "w"));
+    expected.push(rename("z", "w"));
+    expected.extend([says(&mut s, "y", "2"), says(&mut s, "x", "2")]);
+    s.says(ada, rename("w", "z"));
+    expected.push(rename("w", "z"));
+    while !s.hub.connection(slow).unwrap().is_merging {
+        says(&mut s, "y", "3");
+    }
+    expected.push(set(Scratch, "y", "3"));
+    assert_eq!(s.hears(slow), expected);
+}
+
+#[test]
+fn step2_a_snapshot_is_merged_with_what_follows_when_it_is_over_the_limit() {
+    let two = 2 * set(Documented, "x", "0").len();
+    for (most, is_merging) in [(two, false), (two - 1, true)] {
+        let mut s = server(HubConfig::default().max_untaken(most));
+        s.joined(Documented, "ada");
+        let slow = s.join(Documented, "slow");
+        assert_eq!(s.hub.connection(slow).unwrap().is_merging, is_merging);
+        assert_eq!(s.hears(slow).len(), 2);
+    }
+}
+
+#[test]
 fn step6_merging_begins_with_the_first_byte_over_the_limit() {
     let two = 2 * set(Documented, "x", "0").len();
     for (most, is_merging) in [(two, false), (two - 1, true)] {
@@ -1415,6 +1486,21 @@ fn an_idle_client_is_small() {
     });
     let each = bytes / (rooms * clients) as u64;
     assert!(each <= 300, "{each} bytes");
+}
+
+#[test]
+fn a_value_that_was_long_takes_no_more_than_it_does_now() {
+    let set_to = |lens: &'static [usize]| {
+        move |s: &mut Server| {
+            let ada = s.joined(Documented, "ada");
+            for len in lens {
+                s.says(ada, set(Documented, "x", &"v".repeat(*len)));
+            }
+        }
+    };
+    let short = kept(HubConfig::default(), set_to(&[1])).1;
+    let was_long = kept(HubConfig::default(), set_to(&[50_000, 1])).1;
+    assert!(was_long <= short + 1000, "{was_long} bytes, {short}");
 }
 
 #[test]
