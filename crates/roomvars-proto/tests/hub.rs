@@ -141,6 +141,12 @@ fn step1_the_first_message_is_a_handshake() {
     let mut s = server(HubConfig::default());
     s.refuses(Documented, &set(Documented, "x", "1"), 4000, ViolationKind::NoHandshake);
     s.refuses(Scratch, &rename("x", "y"), 4000, ViolationKind::NoHandshake);
+    // Ignored only in a room (R3).
+    let id = s.connect(Scratch);
+    s.says(id, r#"{"method":"set","name":"x","value":[]}"#);
+    assert!(
+        matches!(s.hub.poll_transmit(id), Some(Message::Close(Some(frame))) if frame.code() == 4000)
+    );
     s.refuses(Scratch, &delete("x"), 4000, ViolationKind::NoHandshake);
     s.refuses(Documented, r#"{"kind":"news"}"#, 4000, ViolationKind::UnknownKind);
     for dialect in [Documented, Deployed2020, Scratch] {
@@ -1003,6 +1009,39 @@ fn step2_a_snapshot_is_merged_with_what_follows_when_it_is_over_the_limit() {
 }
 
 #[test]
+fn step7_who_is_closed_while_the_driver_has_it_is_ready_again() {
+    let mut s = server(HubConfig::default());
+    let (ada, grace) = (s.joined(Documented, "ada"), s.joined(Documented, "grace"));
+    while s.hub.poll_ready().is_some() {}
+    s.says(ada, set(Documented, "x", "1"));
+    assert_eq!((s.hub.poll_ready(), s.hub.poll_ready()), (Some(grace), None));
+    s.hub.kick(s.now, grace, CloseCode::GENERIC);
+    assert_eq!((s.hub.poll_ready(), s.hub.poll_ready()), (Some(grace), None));
+    assert!(matches!(s.hub.poll_transmit(grace), Some(Message::Close(_))));
+    assert_eq!(s.hub.poll_transmit(grace), None);
+}
+
+#[test]
+fn step6_what_waits_is_counted_to_the_byte() {
+    let mut s = server(HubConfig::default().max_untaken(600).max_batch_bytes(0));
+    let (ada, slow) = (s.joined(Scratch, "ada"), s.joined(Scratch, "slow"));
+    while !s.hub.connection(slow).unwrap().is_merging {
+        s.says(ada, set(Scratch, "a", "0"));
+        s.says(ada, set(Scratch, "b", "0"));
+    }
+    s.says(ada, rename("a", "c"));
+    s.says(ada, set(Scratch, "b", "1"));
+    let mut pending = s.hub.connection(slow).unwrap().pending_bytes;
+    let mut texts = Vec::new();
+    while let Some(Message::Text(text)) = s.hub.poll_transmit(slow) {
+        pending -= text.len();
+        assert_eq!(s.hub.connection(slow).unwrap().pending_bytes, pending);
+        texts.push(text);
+    }
+    assert_eq!((pending, texts.len()), (0, 4));
+}
+
+#[test]
 fn step6_merging_begins_with_the_first_byte_over_the_limit() {
     let two = 2 * set(Documented, "x", "0").len();
     for (most, is_merging) in [(two, false), (two - 1, true)] {
@@ -1086,11 +1125,20 @@ fn step6_who_makes_more_names_than_can_be_kept_is_closed() {
     let mut s = server(HubConfig::default().limits(limits).max_untaken(100));
     let ada = s.joined(Scratch, "ada");
     let grace = s.joined(Scratch, "grace");
+    s.says(ada, set(Scratch, "x", &"1".repeat(100)));
     // She never reads, makes names, and ada removes them: she has to be told of each.
-    for at in 0..1000 {
-        s.says(grace, set(Scratch, &format!("name{at}"), "1"));
-        s.says(ada, delete(&format!("name{at}")));
+    let mut names = 0;
+    while s.hub.ended(grace).is_none() {
+        names += 1;
+        s.says(grace, set(Scratch, &format!("name{names:04}"), "1"));
+        s.says(ada, delete(&format!("name{names:04}")));
+        // What she removes herself she needn't be told of.
+        s.says(grace, set(Scratch, "own", "1"));
+        s.says(grace, delete("own"));
     }
+    // 2 `max_untaken` + (`max_scratch_variables` + 1) (`max_name` + 64) bytes of names.
+    let limit = 2 * 100 + 3 * (20 + 64);
+    assert_eq!(names, limit / (8 + 64) + 1);
     assert_eq!(s.hub.ended(grace), Some(&End::Error(ConnectionError::TooFarBehind)));
     let close = CloseFrame::new(4003, "fallen too far behind");
     assert_eq!(s.hub.poll_transmit(grace), Some(Message::Close(Some(close))));
@@ -1503,6 +1551,30 @@ fn a_value_that_was_long_takes_no_more_than_it_does_now() {
     let short = kept(config.clone(), set_to(&[1])).1;
     let was_long = kept(config, set_to(&[50_000, 1])).1;
     assert!(was_long <= short + 200, "{was_long} bytes, {short}");
+}
+
+#[test]
+fn a_room_without_anybody_is_small_however_many_there_were() {
+    let rooms_of = |clients: usize| {
+        move |s: &mut Server| {
+            for room in 0..20 {
+                let mut ids = Vec::new();
+                for at in 0..100 {
+                    let id = s.connect(Documented);
+                    if at < clients {
+                        let (room, user) = (format!("{room}"), format!("{at}"));
+                        s.says(id, handshake(Documented, &room, &user, XY));
+                    }
+                    ids.push(id);
+                }
+                ids.into_iter().for_each(|id| s.hub.disconnect(s.now, id));
+                while s.hub.poll_event().is_some() || s.hub.poll_ready().is_some() {}
+            }
+        }
+    };
+    let (few, many) =
+        (kept(HubConfig::default(), rooms_of(1)), kept(HubConfig::default(), rooms_of(100)));
+    assert!(many.1 <= few.1 + 1000, "{few:?}, {many:?}");
 }
 
 #[test]

@@ -54,7 +54,8 @@ pub struct ConnectionInfo<'a> {
     pub room: Option<&'a str>,
     /// Its name there.
     pub username: Option<&'a str>,
-    /// Bytes of text that wait for it.
+    /// Bytes of text that wait for it, without line breaks. An upper estimate while it is to be told of names
+    /// that are gone, in place of too many renames.
     pub pending_bytes: usize,
     /// Whether it has fallen so far behind that sets are merged for it (step 6).
     pub is_merging: bool,
@@ -616,7 +617,6 @@ impl<P: Policy> Hub<P> {
                 room.variables.insert(Box::from(&*name), variable);
                 room.next = room.next.saturating_add(1);
             }
-            room.flushed = room.next;
             self.rooms.insert(room)
         };
         self.join(id, number, username, found.is_some());
@@ -818,7 +818,7 @@ impl<P: Policy> Hub<P> {
                 remaining = remaining.saturating_add(1);
                 is_over |= member.waiting > config.max_untaken;
             }
-            if at_once && !is_own {
+            if at_once {
                 slot.make_ready(number, ready);
             }
         }

@@ -478,8 +478,10 @@ impl Member {
         self.waiting.clear();
         self.may_miss = false;
         let names = self.mirror.keys().chain(room.variables.keys());
-        let differ: BTreeSet<_> =
-            names.filter(|&name| self.mirror.get(name) != room.variables.get(name)).cloned().collect();
+        let differ: BTreeSet<_> = names
+            .filter(|&name| self.mirror.get(name) != room.variables.get(name))
+            .cloned()
+            .collect();
         assert!(
             differ.is_subset(&self.raced),
             "{:?} but for {:?}, and the room has {:?}",
