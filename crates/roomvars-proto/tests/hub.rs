@@ -1042,6 +1042,37 @@ fn step6_what_waits_is_counted_to_the_byte() {
 }
 
 #[test]
+fn step6_its_own_set_makes_void_what_waits_of_the_same_variable() {
+    let mut s = server(HubConfig::default().max_untaken(300));
+    let (ada, slow) = (s.joined(Scratch, "ada"), s.joined(Scratch, "slow"));
+    s.says(ada, set(Scratch, "x", "1"));
+    s.says(slow, set(Scratch, "x", "2"));
+    // Another is merged across a rename.
+    s.says(ada, set(Scratch, "y", "1"));
+    s.says(ada, rename("y", "z"));
+    while !s.hub.connection(slow).unwrap().is_merging {
+        s.says(ada, set(Scratch, "z", "2"));
+    }
+    let expected = [set(Scratch, "y", "1"), rename("y", "z"), set(Scratch, "z", "2")];
+    assert_eq!(s.hears(slow), expected);
+}
+
+#[test]
+fn step6_what_is_collected_is_not_sent_with_the_tick_before() {
+    let tick = Duration::from_millis(20);
+    let mut s = server(HubConfig::default().flush_interval(tick));
+    let (ada, grace) = (s.joined(Documented, "ada"), s.joined(Documented, "grace"));
+    for value in ["0", "1"] {
+        s.says(ada, set(Documented, "x", value));
+    }
+    s.sleep(tick);
+    s.says(ada, set(Documented, "x", "2"));
+    assert_eq!(s.hears(grace), ["0", "1"].map(|value| set(Documented, "x", value)));
+    s.sleep(tick);
+    assert_eq!(s.hears(grace), [set(Documented, "x", "2")]);
+}
+
+#[test]
 fn step6_merging_begins_with_the_first_byte_over_the_limit() {
     let two = 2 * set(Documented, "x", "0").len();
     for (most, is_merging) in [(two, false), (two - 1, true)] {
