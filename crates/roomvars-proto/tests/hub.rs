@@ -1058,6 +1058,21 @@ fn step6_its_own_set_makes_void_what_waits_of_the_same_variable() {
 }
 
 #[test]
+fn step6_what_another_room_collects_puts_off_no_tick() {
+    let mut s = server(HubConfig::default().flush_interval(Duration::from_millis(20)));
+    let (ada, grace) = (s.joined(Documented, "ada"), s.joined(Documented, "grace"));
+    let other = s.connect(Documented);
+    s.says(other, handshake(Documented, "other", "ada", XY));
+    let due = s.now + Duration::from_millis(20);
+    s.says(ada, set(Documented, "x", "1"));
+    s.sleep(Duration::from_millis(15));
+    s.says(other, set(Documented, "x", "1"));
+    assert_eq!(s.hub.poll_timeout(), Some(due));
+    s.sleep(Duration::from_millis(5));
+    assert_eq!(s.hears(grace), [set(Documented, "x", "1")]);
+}
+
+#[test]
 fn step6_what_is_collected_is_not_sent_with_the_tick_before() {
     let tick = Duration::from_millis(20);
     let mut s = server(HubConfig::default().flush_interval(tick));

@@ -479,6 +479,18 @@ fn step7_a_rate_limit_delays_what_is_sent() {
 }
 
 #[test]
+fn merged_sets_make_room_for_the_next() {
+    let now = epoch();
+    let limit = RateLimit::per_second(1);
+    let config = config(Documented).merge_sets(true).rate_limit(limit).max_transmit_bytes(1000);
+    let mut client = client(config, now);
+    for at in 0..1000 {
+        client.set(now, ["x", "y"][at % 2], &*at.to_string()).unwrap();
+    }
+    assert_eq!(client.queued(), 2);
+}
+
+#[test]
 fn r5_a_value_may_be_as_long_as_the_limit_and_no_longer() {
     let now = epoch();
     let limits = Limits::default().max_value(3);
