@@ -1,5 +1,5 @@
-//! What the example programs share: drivers for sockets, a small game of bingo, and a bridge between
-//! two components that speak litecord, and a server of shared room variables.
+//! What the example programs share: drivers for sockets, what clients over WebSocket have in common, a
+//! small game of bingo, a bridge between two components that speak litecord, and a server of shared room variables.
 
 pub mod app;
 pub mod args;
@@ -8,6 +8,7 @@ pub mod bingo_args;
 pub mod bingo_client;
 pub mod bingo_game;
 pub mod bingo_server;
+pub mod client;
 pub mod hub;
 pub mod listener;
 pub mod litecord_args;

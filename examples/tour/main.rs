@@ -5,6 +5,7 @@
 //! error.
 
 mod bingo;
+mod client;
 mod litecord;
 mod roomvars;
 mod server;
