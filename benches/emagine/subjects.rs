@@ -6,7 +6,7 @@
 
 use std::hint::black_box;
 
-use emagine_proto::{CodecConfig, ServerMessage};
+use emagine_proto::{CodecConfig, DecodeError, ServerMessage};
 use serde::{Deserialize, Serialize};
 use serde_json::value::RawValue;
 use serde_json::{Value, json};
@@ -16,22 +16,22 @@ use crate::comparison::Seen;
 /// What a gateway says.
 #[inline]
 pub(crate) fn from_json(text: &str, config: &CodecConfig) -> Seen {
-    seen(black_box(&ServerMessage::from_json(text, config).unwrap()))
+    seen(black_box(&ServerMessage::from_json(text, config)))
 }
 
 /// The same from bytes, which may not be UTF-8.
 #[inline]
 pub(crate) fn decode(bytes: &[u8], config: &CodecConfig) -> Seen {
-    seen(black_box(&ServerMessage::decode(bytes, config).unwrap()))
+    seen(black_box(&ServerMessage::decode(bytes, config)))
 }
 
 #[inline]
-fn seen(message: &ServerMessage<'_>) -> Seen {
+fn seen(message: &Result<ServerMessage<'_>, DecodeError>) -> Seen {
     match message {
-        ServerMessage::Heartbeat { time } => (10, time.map_or(0, |time| time.get().len())),
-        ServerMessage::HeartbeatAck { time } => (11, time.map_or(0, |time| time.get().len())),
-        ServerMessage::Ready { user } => (2, user.len()),
-        ServerMessage::Message { message } => (3, message.get().len()),
+        Ok(ServerMessage::Heartbeat { time }) => (10, time.map_or(0, |time| time.get().len())),
+        Ok(ServerMessage::HeartbeatAck { time }) => (11, time.map_or(0, |time| time.get().len())),
+        Ok(ServerMessage::Ready { user }) => (2, user.len()),
+        Ok(ServerMessage::Message { message }) => (3, message.get().len()),
         _ => unreachable!(),
     }
 }

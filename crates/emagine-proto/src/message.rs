@@ -5,7 +5,7 @@ use core::fmt;
 use core::str::from_utf8;
 
 use bytes::BufMut;
-use smallwire_core::json::{Fields, Part, decimal, plain, unquoted};
+use smallwire_core::json::{Fields, Part, decimal, is_integer, plain, plain_len, unquoted, value};
 use smallwire_core::{JsonRef, Secret};
 
 use crate::error::{error, unreadable};
@@ -208,6 +208,18 @@ impl<'a> ClientMessage<'a> {
     #[inline]
     pub fn from_json(text: &'a str, config: &CodecConfig) -> Result<Self, DecodeError> {
         check_len(text.len(), config)?;
+        match usual(text) {
+            Some((OpCode::HEARTBEAT, time)) => {
+                Ok(Self::Heartbeat { time: Some(JsonRef::of_checked(time)) })
+            }
+            Some((OpCode::HEARTBEAT_ACK, time)) => {
+                Ok(Self::HeartbeatAck { time: Some(JsonRef::of_checked(time)) })
+            }
+            _ => Self::read(text),
+        }
+    }
+
+    fn read(text: &'a str) -> Result<Self, DecodeError> {
         let fields = read(text)?;
         Ok(match op(&fields, Role::Client)? {
             OpCode::IDENTIFY => {
@@ -266,6 +278,22 @@ impl<'a> ServerMessage<'a> {
     #[inline]
     pub fn from_json(text: &'a str, config: &CodecConfig) -> Result<Self, DecodeError> {
         check_len(text.len(), config)?;
+        match usual(text) {
+            Some((OpCode::HEARTBEAT, time)) => {
+                Ok(Self::Heartbeat { time: Some(JsonRef::of_checked(time)) })
+            }
+            Some((OpCode::HEARTBEAT_ACK, time)) => {
+                Ok(Self::HeartbeatAck { time: Some(JsonRef::of_checked(time)) })
+            }
+            Some((OpCode::READY, user)) => Ok(Self::Ready { user: Cow::Borrowed(user) }),
+            Some((OpCode::MESSAGE, message)) => {
+                Ok(Self::Message { message: JsonRef::of_checked(message) })
+            }
+            _ => Self::read(text),
+        }
+    }
+
+    fn read(text: &'a str) -> Result<Self, DecodeError> {
         let fields = read(text)?;
         let op = op(&fields, Role::Server)?;
         // E1: both sections and table count.
@@ -336,17 +364,49 @@ impl<'a> ServerMessage<'a> {
 /// The longest heartbeat interval, in milliseconds (E5).
 const MAX_INTERVAL: u64 = 1 << 53;
 
+#[inline(always)]
 fn check_len(len: usize, config: &CodecConfig) -> Result<(), DecodeError> {
     let limit = config.max_message;
-    if len > limit {
-        return Err(error(DecodeErrorKind::MessageTooLarge { len, limit }, limit));
-    }
-    Ok(())
+    if len > limit { Err(too_large(len, limit)) } else { Ok(()) }
+}
+
+#[cold]
+fn too_large(len: usize, limit: usize) -> DecodeError {
+    error(DecodeErrorKind::MessageTooLarge { len, limit }, limit)
 }
 
 fn text<'a>(bytes: &'a [u8], config: &CodecConfig) -> Result<&'a str, DecodeError> {
     check_len(bytes.len(), config)?;
     from_utf8(bytes).map_err(|e| error(DecodeErrorKind::NotUtf8, e.valid_up_to()))
+}
+
+/// How Heartbeat, HeartbeatAck, Ready and Message begin.
+const USUAL: [&str; 4] =
+    [r#"{"op":10,"time":"#, r#"{"op":11,"time":"#, r#"{"op":2,"user":""#, r#"{"op":3,"message":"#];
+
+/// A message as nearly everyone writes it, if it is of a kind that comes often: its opcode, and what stands
+/// under its other key; of Ready that is what the string says. `None`: it may be one all the same.
+#[inline(always)]
+fn usual(text: &str) -> Option<(OpCode, &str)> {
+    let [heartbeat, ack, ready, message] = USUAL;
+    if let Some(time) = text.strip_prefix(heartbeat) {
+        Some((OpCode::HEARTBEAT, usual_time(time)?))
+    } else if let Some(time) = text.strip_prefix(ack) {
+        Some((OpCode::HEARTBEAT_ACK, usual_time(time)?))
+    } else if let Some(user) = text.strip_prefix(ready) {
+        let (user, end) = user.split_at_checked(plain_len(user.as_bytes(), text.as_bytes()))?;
+        (end == "\"}").then_some((OpCode::READY, user))
+    } else {
+        let message = text.strip_prefix(message)?.strip_suffix('}')?;
+        let end = value(message.as_bytes(), 1).ok()?;
+        end.is_empty().then_some((OpCode::MESSAGE, message))
+    }
+}
+
+/// Unix milliseconds, and the end of the message.
+#[inline(always)]
+fn usual_time(rest: &str) -> Option<&str> {
+    rest.strip_suffix('}').filter(|time| is_integer(time))
 }
 
 /// The keys that the protocol knows.
