@@ -14,18 +14,20 @@ use serde_json::value::RawValue;
 
 use crate::comparison::{Comparison, Seen, to_writer, twilight};
 use crate::subjects::{Heartbeat, Message, Ready};
-use crate::texts::{ACK, HEARTBEAT, MESSAGE, MESSAGE_KEYS, READY, TIME, USER};
+use crate::texts::{
+    ACK, HEARTBEAT, MESSAGE, MESSAGE_KEYS, MESSAGE_NESTED, NESTED_KEYS, READY, TIME, USER,
+};
 
 /// What stands under `message`.
-fn delivered() -> &'static str {
-    MESSAGE.strip_prefix(r#"{"op":3,"message":"#).unwrap().strip_suffix('}').unwrap()
+fn delivered(text: &str) -> &str {
+    text.strip_prefix(r#"{"op":3,"message":"#).unwrap().strip_suffix('}').unwrap()
 }
 
 fn decode(c: &mut Criterion) {
     let config = black_box(CodecConfig::default());
     let digits = TIME.to_string().len();
     let value = usize::try_from(TIME).unwrap();
-    let message = delivered().len();
+    let (message, nested) = (delivered(MESSAGE).len(), delivered(MESSAGE_NESTED).len());
     for (name, text, as_text, as_value, op) in [
         ("heartbeat", HEARTBEAT, (10, digits), (10, value), 10),
         ("ack", ACK, (11, digits), (11, value), 11),
@@ -36,6 +38,7 @@ fn decode(c: &mut Criterion) {
         ("Ready, pretty", texts::READY_PRETTY, (2, USER.len()), (2, USER.len()), 2),
         ("Message", MESSAGE, (3, message), (3, MESSAGE_KEYS), 3),
         ("Message as op 2", texts::MESSAGE_OP_2, (3, message), (3, MESSAGE_KEYS), 2),
+        ("Message, nested", MESSAGE_NESTED, (3, nested), (3, NESTED_KEYS), 3),
     ] {
         let scanned: Seen = (op, 0);
         let mut comparison = Comparison::new(c, &format!("emagine decode {name}"), text);
@@ -74,11 +77,11 @@ fn encode(c: &mut Criterion) {
     drop(ready);
 
     let mut comparison = Comparison::new(c, "emagine encode Message", MESSAGE);
-    let message = ServerMessage::Message { message: JsonRef::new(delivered()).unwrap() };
+    let message = ServerMessage::Message { message: JsonRef::new(delivered(MESSAGE)).unwrap() };
     comparison.encode("message", |dst| subjects::encode(black_box(&message), &config, dst));
-    let value: Value = serde_json::from_str(delivered()).unwrap();
+    let value: Value = serde_json::from_str(delivered(MESSAGE)).unwrap();
     comparison.encode("json!", |dst| *dst = subjects::json_message(black_box(&value)).into_bytes());
-    let raw: &RawValue = serde_json::from_str(delivered()).unwrap();
+    let raw: &RawValue = serde_json::from_str(delivered(MESSAGE)).unwrap();
     comparison.encode("to_writer", |dst| {
         to_writer(&Message { op: 3, message: black_box(raw) }, dst);
     });

@@ -5,7 +5,7 @@ use core::fmt;
 use core::str::from_utf8;
 
 use bytes::BufMut;
-use smallwire_core::json::{Fields, Part, decimal, is_integer, plain, plain_len, unquoted, value};
+use smallwire_core::json::{Fields, Part, decimal, is_natural, plain, plain_len, unquoted, value};
 use smallwire_core::{JsonRef, Secret};
 
 use crate::error::{error, unreadable};
@@ -208,15 +208,13 @@ impl<'a> ClientMessage<'a> {
     #[inline]
     pub fn from_json(text: &'a str, config: &CodecConfig) -> Result<Self, DecodeError> {
         check_len(text.len(), config)?;
-        match usual(text) {
-            Some((OpCode::HEARTBEAT, time)) => {
-                Ok(Self::Heartbeat { time: Some(JsonRef::of_checked(time)) })
-            }
-            Some((OpCode::HEARTBEAT_ACK, time)) => {
-                Ok(Self::HeartbeatAck { time: Some(JsonRef::of_checked(time)) })
-            }
-            _ => Self::read(text),
-        }
+        Ok(if let time @ Some(_) = usual_time(text, HEARTBEAT) {
+            Self::Heartbeat { time }
+        } else if let time @ Some(_) = usual_time(text, HEARTBEAT_ACK) {
+            Self::HeartbeatAck { time }
+        } else {
+            return Self::read(text);
+        })
     }
 
     fn read(text: &'a str) -> Result<Self, DecodeError> {
@@ -278,19 +276,17 @@ impl<'a> ServerMessage<'a> {
     #[inline]
     pub fn from_json(text: &'a str, config: &CodecConfig) -> Result<Self, DecodeError> {
         check_len(text.len(), config)?;
-        match usual(text) {
-            Some((OpCode::HEARTBEAT, time)) => {
-                Ok(Self::Heartbeat { time: Some(JsonRef::of_checked(time)) })
-            }
-            Some((OpCode::HEARTBEAT_ACK, time)) => {
-                Ok(Self::HeartbeatAck { time: Some(JsonRef::of_checked(time)) })
-            }
-            Some((OpCode::READY, user)) => Ok(Self::Ready { user: Cow::Borrowed(user) }),
-            Some((OpCode::MESSAGE, message)) => {
-                Ok(Self::Message { message: JsonRef::of_checked(message) })
-            }
-            _ => Self::read(text),
-        }
+        Ok(if let time @ Some(_) = usual_time(text, HEARTBEAT) {
+            Self::Heartbeat { time }
+        } else if let time @ Some(_) = usual_time(text, HEARTBEAT_ACK) {
+            Self::HeartbeatAck { time }
+        } else if let Some(user) = usual_user(text) {
+            Self::Ready { user: user.into() }
+        } else if let Some(message) = usual_message(text) {
+            Self::Message { message }
+        } else {
+            return Self::read(text);
+        })
     }
 
     fn read(text: &'a str) -> Result<Self, DecodeError> {
@@ -348,11 +344,9 @@ impl<'a> ServerMessage<'a> {
                 let interval = Json(decimal(*heartbeat_interval, &mut room));
                 put([Json(r#"{"op":0,"heartbeat_interval":"#), interval, Json("}")], config, dst)
             }
-            Self::Ready { user } => {
-                put([Json(r#"{"op":2,"user":""#), Part::text(user), Json("\"}")], config, dst)
-            }
+            Self::Ready { user } => put([Json(READY), Part::text(user), Json("\"}")], config, dst),
             Self::Message { message } => {
-                put([Json(r#"{"op":3,"message":"#), Json(message.get()), Json("}")], config, dst)
+                put([Json(MESSAGE), Json(message.get()), Json("}")], config, dst)
             }
             Self::Heartbeat { time } => put_heartbeat(*time, config, dst),
             Self::HeartbeatAck { time } => put_heartbeat_ack(*time, config, dst),
@@ -380,33 +374,33 @@ fn text<'a>(bytes: &'a [u8], config: &CodecConfig) -> Result<&'a str, DecodeErro
     from_utf8(bytes).map_err(|e| error(DecodeErrorKind::NotUtf8, e.valid_up_to()))
 }
 
-/// How Heartbeat, HeartbeatAck, Ready and Message begin.
-const USUAL: [&str; 4] =
-    [r#"{"op":10,"time":"#, r#"{"op":11,"time":"#, r#"{"op":2,"user":""#, r#"{"op":3,"message":"#];
+/// How we write what comes often, up to the value of its other key; so does nearly everyone.
+const HEARTBEAT: &str = r#"{"op":10,"time":"#;
+const HEARTBEAT_ACK: &str = r#"{"op":11,"time":"#;
+const READY: &str = r#"{"op":2,"user":""#;
+const MESSAGE: &str = r#"{"op":3,"message":"#;
 
-/// A message as nearly everyone writes it, if it is of a kind that comes often: its opcode, and what stands
-/// under its other key; of Ready that is what the string says. `None`: it may be one all the same.
+/// The `time` of such a heartbeat or ack, if it is a time. `None`: it may be one all the same.
 #[inline(always)]
-fn usual(text: &str) -> Option<(OpCode, &str)> {
-    let [heartbeat, ack, ready, message] = USUAL;
-    if let Some(time) = text.strip_prefix(heartbeat) {
-        Some((OpCode::HEARTBEAT, usual_time(time)?))
-    } else if let Some(time) = text.strip_prefix(ack) {
-        Some((OpCode::HEARTBEAT_ACK, usual_time(time)?))
-    } else if let Some(user) = text.strip_prefix(ready) {
-        let (user, end) = user.split_at_checked(plain_len(user.as_bytes(), text.as_bytes()))?;
-        (end == "\"}").then_some((OpCode::READY, user))
-    } else {
-        let message = text.strip_prefix(message)?.strip_suffix('}')?;
-        let end = value(message.as_bytes(), 1).ok()?;
-        end.is_empty().then_some((OpCode::MESSAGE, message))
-    }
+fn usual_time<'a>(text: &'a str, start: &str) -> Option<JsonRef<'a>> {
+    let time = text.strip_prefix(start)?.strip_suffix('}')?;
+    is_natural(time).then(|| JsonRef::of_checked(time))
 }
 
-/// Unix milliseconds, and the end of the message.
+/// The same of what such a Ready says.
 #[inline(always)]
-fn usual_time(rest: &str) -> Option<&str> {
-    rest.strip_suffix('}').filter(|time| is_integer(time))
+fn usual_user(text: &str) -> Option<&str> {
+    let rest = text.strip_prefix(READY)?;
+    let (user, end) = rest.split_at_checked(plain_len(rest.as_bytes(), text.as_bytes()))?;
+    (end == "\"}").then_some(user)
+}
+
+/// The same of what such a Message delivers.
+#[inline(always)]
+fn usual_message(text: &str) -> Option<JsonRef<'_>> {
+    let message = text.strip_prefix(MESSAGE)?.strip_suffix('}')?;
+    let end = value(message.as_bytes(), 1).ok()?;
+    end.is_empty().then(|| JsonRef::of_checked(message))
 }
 
 /// The keys that the protocol knows.
@@ -518,7 +512,7 @@ fn put_heartbeat(
 ) -> Result<(), EncodeError> {
     use Part::Json;
     match time {
-        Some(time) => put([Json(r#"{"op":10,"time":"#), Json(time.get()), Json("}")], config, dst),
+        Some(time) => put([Json(HEARTBEAT), Json(time.get()), Json("}")], config, dst),
         None => put([Json(r#"{"op":10}"#)], config, dst),
     }
 }
@@ -531,7 +525,7 @@ fn put_heartbeat_ack(
 ) -> Result<(), EncodeError> {
     use Part::Json;
     match time {
-        Some(time) => put([Json(r#"{"op":11,"time":"#), Json(time.get()), Json("}")], config, dst),
+        Some(time) => put([Json(HEARTBEAT_ACK), Json(time.get()), Json("}")], config, dst),
         None => put([Json(r#"{"op":11}"#)], config, dst),
     }
 }

@@ -321,7 +321,7 @@ const fn special_bytes(word: u64) -> u64 {
 
 /// Whether it is a number of nothing but digits.
 #[inline(always)]
-pub fn is_integer(text: &str) -> bool {
+pub fn is_natural(text: &str) -> bool {
     let text = text.as_bytes();
     let mut rest = text;
     let is_canonical = matches!(text, [b'1'..=b'9', ..] | b"0");
