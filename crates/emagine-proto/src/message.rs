@@ -218,7 +218,8 @@ impl<'a> ClientMessage<'a> {
     }
 
     fn read(text: &'a str) -> Result<Self, DecodeError> {
-        let fields = read(text)?;
+        let mut fields = Known::new(text);
+        read(&mut fields, text)?;
         Ok(match op(&fields, Role::Client)? {
             OpCode::IDENTIFY => {
                 Self::Identify { token: string(&fields, Key::Token).map(Secret::new)? }
@@ -290,7 +291,8 @@ impl<'a> ServerMessage<'a> {
     }
 
     fn read(text: &'a str) -> Result<Self, DecodeError> {
-        let fields = read(text)?;
+        let mut fields = Known::new(text);
+        read(&mut fields, text)?;
         let op = op(&fields, Role::Server)?;
         // E1: both sections and table count.
         Ok(match (op, json(&fields, Key::Message)) {
@@ -447,12 +449,10 @@ impl Key {
 
 type Known<'a> = Fields<'a, { Key::ALL.len() }>;
 
-#[inline(always)]
-fn read(text: &str) -> Result<Known<'_>, DecodeError> {
-    let mut fields = Fields::new(text);
+/// Reads the one object in `text`. In place: a result with all the fields in it would be copied.
+fn read<'a>(fields: &mut Known<'a>, text: &'a str) -> Result<(), DecodeError> {
     let known = |name: &str| Key::ALL.into_iter().position(|key| key.name() == name);
-    fields.read(Key::take_usual, known).map_err(|why| unreadable(text, why))?;
-    Ok(fields)
+    fields.read(Key::take_usual, known).map_err(|why| unreadable(text, why))
 }
 
 /// The opcode, if `sender` may send it. A server's Ready may call itself an Identify (E1).
