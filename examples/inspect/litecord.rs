@@ -1,20 +1,17 @@
 //! Litecord: one JSON object a message.
 
 use std::borrow::Cow;
-use std::io;
-use std::ops::ControlFlow;
 
-use anyhow::{anyhow, bail, ensure};
+use anyhow::{anyhow, bail};
 use litecord_proto::{
-    ClientMessage, CodecConfig, DecodeError, DecodeErrorKind, Directions, JsonRef, OpCode, Secret,
-    ServerMessage,
+    ClientMessage, CodecConfig, DecodeErrorKind, Directions, JsonRef, OpCode, Secret, ServerMessage,
 };
 use serde_json::value::RawValue;
 
 use crate::json::Fields;
-use crate::object::{self, is_object, unescaped};
-use crate::record::{Part, Problem, Record, Value};
-use crate::{Options, Output, Side, Wire};
+use crate::op::{Kind, Ops};
+use crate::record::Problem;
+use crate::{Options, Side};
 
 /// For `--help`.
 pub(crate) const NOTES: &str = "\
@@ -37,8 +34,6 @@ litecord errors:
 pub(crate) struct Litecord {
     from: Side,
     config: CodecConfig,
-    /// Messages before this one.
-    count: u64,
 }
 
 impl Litecord {
@@ -51,52 +46,26 @@ impl Litecord {
         if let Some(bytes) = options.max_message {
             config = config.max_message(bytes);
         }
-        Self { from: options.from, config, count: 0 }
-    }
-
-    /// What a message is, if it is good.
-    fn check(&self, bytes: &[u8]) -> Result<OpCode, DecodeError> {
-        match self.from {
-            Side::Client => ClientMessage::decode(bytes, &self.config).map(|m| m.op()),
-            Side::Server => ServerMessage::decode(bytes, &self.config).map(|m| m.op()),
-        }
-    }
-
-    fn record<'a>(&self, bytes: &'a [u8]) -> Record<'a> {
-        let checked = self.check(bytes);
-        let op = checked.ok();
-        let outcome = checked
-            .map(type_of)
-            .map_err(|error| Problem { kind: problem(error.kind), detail: error.to_string() });
-        let parts = match std::str::from_utf8(bytes) {
-            Ok(text) if is_object(text) => parts(text, op),
-            // Who knows what it was to be?
-            _ => vec![Part::layout("text", bytes, Value::None).secret(may_have_password(bytes))],
-        };
-        Record { frame: Some(self.count), offset: 0, length: bytes.len() as u64, outcome, parts }
+        Self { from: options.from, config }
     }
 }
 
-impl Wire for Litecord {
-    fn takes_messages(&self) -> bool {
-        true
-    }
+impl Ops for Litecord {
+    const KEYS: &'static [&'static str] = &["hb_interval", "password", "w", "a", "n", "r"];
+    const TEXTS: &'static [&'static str] = &["password", "w"];
+    const SECRET: &'static str = "password";
 
-    fn decode(&mut self, message: &[u8], output: &mut Output) -> anyhow::Result<ControlFlow<()>> {
-        output.show(&self.record(message))?;
-        self.count += 1;
-        Ok(ControlFlow::Continue(()))
-    }
-
-    fn finish(&mut self, _: &mut Output) -> io::Result<()> {
-        Ok(())
+    fn check(&self, bytes: &[u8]) -> Result<Kind, Problem> {
+        let op = match self.from {
+            Side::Client => ClientMessage::decode(bytes, &self.config).map(|m| m.op()),
+            Side::Server => ServerMessage::decode(bytes, &self.config).map(|m| m.op()),
+        };
+        op.map(kind_of)
+            .map_err(|error| Problem { kind: problem(error.kind), detail: error.to_string() })
     }
 
     fn encode(&self, kind: &str, fields: &mut Fields, dst: &mut Vec<u8>) -> anyhow::Result<()> {
-        if kind == "unknown" {
-            return self.encode_unknown(fields, dst);
-        }
-        let op = (0..=u8::MAX).map(OpCode).find(|op| op.name().is_some() && type_of(*op) == kind);
+        let op = (0..=u8::MAX).map(OpCode).find(|op| kind_of(*op).name == kind);
         let op = op.ok_or_else(|| anyhow!("unknown type {kind:?}"))?;
         let hb_interval = if op == OpCode::HELLO { fields.u64("hb_interval")? } else { 0 };
         let password =
@@ -149,44 +118,19 @@ impl Wire for Litecord {
     }
 }
 
-impl Litecord {
-    /// The message as it is, if it is one that decoding would give as unknown.
-    fn encode_unknown(&self, fields: &mut Fields, dst: &mut Vec<u8>) -> anyhow::Result<()> {
-        let op = fields.json("op")?;
-        let raw = fields.json("raw")?;
-        ensure!(!crate::json::is_redacted(&raw), crate::json::redacted("raw"));
-        let checked = self.check(raw.get().as_bytes())?;
-        ensure!(checked.name().is_none(), "\"raw\" is a {}", type_of(checked));
-        ensure!(op.get() == checked.0.to_string(), "\"raw\" has another op than \"op\"");
-        dst.extend_from_slice(raw.get().as_bytes());
-        Ok(())
-    }
-}
-
-/// The spec's name of a type.
-const fn type_of(op: OpCode) -> &'static str {
-    match op {
-        OpCode::HELLO => "hello",
-        OpCode::HELLO_ACK => "hello_ack",
-        OpCode::HEARTBEAT => "heartbeat",
-        OpCode::HEARTBEAT_ACK => "heartbeat_ack",
-        OpCode::REQUEST => "request",
-        OpCode::RESPONSE => "response",
-        OpCode::DISPATCH => "dispatch",
-        _ => "unknown",
-    }
-}
-
-/// The keys that a type has beside `op`.
-const fn keys(op: OpCode) -> &'static [&'static str] {
-    match op {
-        OpCode::HELLO => &["hb_interval"],
-        OpCode::HELLO_ACK => &["password"],
-        OpCode::REQUEST => &["w", "a", "n"],
-        OpCode::RESPONSE => &["n", "r"],
-        OpCode::DISPATCH => &["w", "a"],
-        _ => &[],
-    }
+/// The spec's name of a type, and its keys.
+const fn kind_of(op: OpCode) -> Kind {
+    let (name, keys): (_, &[_]) = match op {
+        OpCode::HELLO => ("hello", &["hb_interval"]),
+        OpCode::HELLO_ACK => ("hello_ack", &["password"]),
+        OpCode::HEARTBEAT => ("heartbeat", &[]),
+        OpCode::HEARTBEAT_ACK => ("heartbeat_ack", &[]),
+        OpCode::REQUEST => ("request", &["w", "a", "n"]),
+        OpCode::RESPONSE => ("response", &["n", "r"]),
+        OpCode::DISPATCH => ("dispatch", &["w", "a"]),
+        _ => return Kind::unknown(op.0),
+    };
+    Kind { op: op.0, name, keys }
 }
 
 /// The spec's name for what is wrong.
@@ -199,39 +143,4 @@ const fn problem(kind: DecodeErrorKind) -> &'static str {
         // NotAnObject, TooDeep, DuplicateKey, MissingKey, InvalidValue.
         _ => "invalid_field",
     }
-}
-
-/// Whether there could be one in what isn't JSON.
-fn may_have_password(bytes: &[u8]) -> bool {
-    let has = |part: &[u8]| bytes.windows(part.len()).any(|window| window == part);
-    has(b"password") || has(b"\\u")
-}
-
-/// Every key and value of an object; `op` is `None` if something is wrong with it.
-fn parts(text: &str, op: Option<OpCode>) -> Vec<Part<'_>> {
-    const KNOWN: [&str; 7] = ["op", "hb_interval", "password", "w", "a", "n", "r"];
-    let is_unknown = op.is_some_and(|op| op.name().is_none());
-    let mut parts = object::parts(text, |key, value| {
-        let name = KNOWN.into_iter().find(|name| *name == key);
-        let is_field = match name {
-            Some("op") => is_unknown,
-            Some(name) => op.is_some_and(|op| keys(op).contains(&name)),
-            None => false,
-        };
-        let shown = match name {
-            Some("op") if !is_unknown => {
-                op.map_or(Value::Json(value), |op| Value::Word(type_of(op)))
-            }
-            Some("w" | "password") if is_field => Value::Text(unescaped(value)),
-            _ => Value::Json(value),
-        };
-        let part = Part::layout(name.unwrap_or("(ignored)"), value.as_bytes(), shown);
-        Part { is_field, ..part }.secret(name == Some("password"))
-    });
-    if is_unknown {
-        let has_password = parts.iter().any(|part| part.is_secret);
-        let raw = Part::field("raw", &[], Value::Json(text.trim_ascii()));
-        parts.push(raw.secret(has_password));
-    }
-    parts
 }

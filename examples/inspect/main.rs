@@ -5,11 +5,13 @@
 //! `inspect encode --help` say the rest.
 
 mod bingo;
+mod emagine;
 mod hex;
 mod hexdump;
 mod json;
 mod litecord;
 mod object;
+mod op;
 mod record;
 mod roomvars;
 
@@ -23,8 +25,10 @@ use anyhow::{Context, ensure};
 use clap::{Args, CommandFactory, Parser, Subcommand, ValueEnum};
 
 use crate::bingo::Bingo;
+use crate::emagine::Emagine;
 use crate::json::Fields;
 use crate::litecord::Litecord;
+use crate::op::Messages;
 use crate::record::Record;
 use crate::roomvars::Roomvars;
 
@@ -77,7 +81,7 @@ const EXIT_STATUS: &str =
     "Exit status: 0 without errors, 1 with any (bad input or unreadable files), 2 for wrong usage.";
 
 fn notes() -> String {
-    [bingo::NOTES, litecord::NOTES, roomvars::NOTES, EXIT_STATUS].join("\n\n")
+    [bingo::NOTES, litecord::NOTES, emagine::NOTES, roomvars::NOTES, EXIT_STATUS].join("\n\n")
 }
 
 #[derive(Debug, Args)]
@@ -124,6 +128,8 @@ enum Protocol {
     Bingo,
     /// JSON over WebSocket.
     Litecord,
+    /// JSON over WebSocket.
+    Emagine,
     /// JSON over WebSocket, several objects a message.
     Roomvars,
 }
@@ -210,7 +216,8 @@ impl Options {
     fn wire(&self) -> Box<dyn Wire> {
         match self.protocol {
             Protocol::Bingo => Box::new(Bingo::new(self)),
-            Protocol::Litecord => Box::new(Litecord::new(self)),
+            Protocol::Litecord => Box::new(Messages::new(Litecord::new(self))),
+            Protocol::Emagine => Box::new(Messages::new(Emagine::new(self))),
             Protocol::Roomvars => Box::new(Roomvars::new(self)),
         }
     }

@@ -8,8 +8,9 @@ use std::time::Duration;
 use anyhow::Context;
 use clap::Parser;
 use smallwire_examples::args::{interrupted, printable, seconds};
+use smallwire_examples::listener::Driver;
 use smallwire_examples::litecord_args::WireArgs;
-use smallwire_examples::litecord_server::{Driver, Options, serve};
+use smallwire_examples::litecord_server::{Options, serve};
 use tokio::net::TcpListener;
 
 /// A litecord server: keeps who subscribes to which guild, and tells every client of changes. Ctrl-C

@@ -1,16 +1,14 @@
 //! A client of shared room variables, at the keyboard or scripted through a pipe.
 
-use std::io::{self, BufRead, Write};
+use std::io::{self, Write};
 use std::process::ExitCode;
 use std::sync::Arc;
-use std::time::Duration;
 
 use clap::Parser;
-use roomvars_proto::{Backoff, ClientConfig, CodecConfig, Dialect};
-use smallwire_examples::args::{printable, seconds};
+use roomvars_proto::{ClientConfig, CodecConfig, Dialect};
+use smallwire_examples::client::{ConnectArgs, Note, at_terminal};
 use smallwire_examples::roomvars_args::WireArgs;
-use smallwire_examples::roomvars_client::{Command, Note, Options, room, run};
-use tokio::sync::mpsc;
+use smallwire_examples::roomvars_client::{Player, room};
 
 /// A roomvars client. Tells what happens on stdout, a line each, and connects again, unless the server
 /// has closed with a code that says not to.
@@ -20,9 +18,8 @@ use tokio::sync::mpsc;
 /// waits and leaves.
 #[derive(Debug, Parser)]
 struct Args {
-    /// Where the server is, such as ws://127.0.0.1:40123
-    #[arg(long, value_name = "URL")]
-    connect: String,
+    #[command(flatten)]
+    connect: ConnectArgs,
     /// Which room to join or create
     #[arg(long, default_value = "lobby")]
     room: String,
@@ -38,15 +35,6 @@ struct Args {
     /// Of sets of a variable that wait to be sent, send only the last
     #[arg(long)]
     merge_sets: bool,
-    /// Connect only once; the exit status is 0 if that ends well, else 1
-    #[arg(long)]
-    once: bool,
-    /// Least seconds before another connection
-    #[arg(long, default_value = "1", value_parser = seconds, value_name = "SECONDS")]
-    min_backoff: Duration,
-    /// Most seconds before another connection
-    #[arg(long, default_value = "8", value_parser = seconds, value_name = "SECONDS")]
-    max_backoff: Duration,
     #[command(flatten)]
     wire: WireArgs,
 }
@@ -66,61 +54,17 @@ async fn main() -> ExitCode {
             return ExitCode::from(2);
         }
     };
-    let (sender, commands) = mpsc::channel(16);
-    let interrupted = sender.clone();
-    tokio::spawn(async move {
-        if tokio::signal::ctrl_c().await.is_ok() {
-            let _ = interrupted.send(Command::Leave).await;
-        }
-    });
-    let mut sender = Some(sender);
     let dialect = Dialect::from(args.wire.dialect);
     let mut config = ClientConfig::default()
         .codec(CodecConfig::default().dialect(dialect))
         .limits(args.wire.limits())
         .merge_sets(args.merge_sets);
     config.rate_limit = args.wire.rate_limit();
-    let backoff = Backoff::new().min(args.min_backoff).max(args.max_backoff);
-    let options = Options {
+    let player = Player {
         config: Arc::new(config),
-        url: args.connect,
         room,
         username: args.username,
         variables: args.variables.into_iter().collect(),
-        backoff: (!args.once).then_some(backoff),
-        notes: Box::new(move |note| {
-            print(&note);
-            // From now on there is something that commands can do.
-            if let Note::Connected = note
-                && let Some(sender) = sender.take()
-            {
-                std::thread::spawn(move || read_commands(&sender));
-            }
-        }),
     };
-    if run(options, commands).await { ExitCode::SUCCESS } else { ExitCode::FAILURE }
-}
-
-/// A thread of its own, since stdin can't be read without blocking; ends with the process.
-fn read_commands(sender: &mpsc::Sender<Command>) {
-    for line in io::stdin().lock().lines().map_while(Result::ok) {
-        match Command::parse(&line) {
-            Ok(command) => {
-                if sender.blocking_send(command).is_err() {
-                    return;
-                }
-            }
-            Err(error) => print(&Note::Trouble(error)),
-        }
-    }
-    let _ = sender.blocking_send(Command::Quit);
-}
-
-fn print(note: &Note) {
-    let line = printable(&note.to_string());
-    // Nobody reads it? Go on.
-    let _ = match note {
-        Note::Trouble(_) => writeln!(io::stderr(), "{line}"),
-        _ => writeln!(io::stdout(), "{line}"),
-    };
+    at_terminal(player, args.connect, |note| matches!(note, Note::Connected)).await
 }

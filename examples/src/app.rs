@@ -1,7 +1,7 @@
 //! What the drivers have in common: the application that they serve, and a clock. Goes with any of
 //! them.
 
-use std::time::{Duration, Instant};
+use std::time::{Duration, Instant, UNIX_EPOCH};
 
 use smallwire_core::Session;
 
@@ -53,6 +53,12 @@ where
 /// tokio's clock, which tests can wind.
 pub(crate) fn now() -> Instant {
     tokio::time::Instant::now().into_std()
+}
+
+/// What the wall clock shows, in unix milliseconds.
+pub fn unix_time() -> u64 {
+    // Before 1970 there is no time to tell.
+    UNIX_EPOCH.elapsed().map_or(0, |time| u64::try_from(time.as_millis()).unwrap_or(u64::MAX))
 }
 
 pub(crate) async fn sleep_until(due: Option<Instant>) {

@@ -1,5 +1,6 @@
-//! What the example programs share: drivers for sockets, a small game of bingo, and a bridge between
-//! two components that speak litecord, and a server of shared room variables.
+//! What the example programs share: drivers for sockets, what clients over WebSocket have in common, a
+//! small game of bingo, a bridge between two components that speak litecord, a chat gateway that speaks
+//! emagine, and a server of shared room variables.
 
 pub mod app;
 pub mod args;
@@ -8,6 +9,10 @@ pub mod bingo_args;
 pub mod bingo_client;
 pub mod bingo_game;
 pub mod bingo_server;
+pub mod client;
+pub mod emagine_args;
+pub mod emagine_client;
+pub mod emagine_server;
 pub mod hub;
 pub mod listener;
 pub mod litecord_args;

@@ -1,12 +1,21 @@
-//! What the servers have in common: a task for every connection, and an end.
+//! What the servers have in common: a task for every connection, a WebSocket of either library, and an
+//! end.
 
+use std::error::Error;
 use std::future::Future;
 use std::net::SocketAddr;
 use std::sync::Arc;
 use std::time::Duration;
 
+use anyhow::bail;
+use clap::ValueEnum;
+use smallwire_core::{End, Message, Session};
 use tokio::net::{TcpListener, TcpStream};
+use tokio::sync::mpsc;
 use tokio::task::JoinSet;
+
+use crate::app::App;
+use crate::{axum, tungstenite};
 
 /// How long connections may take to close when a server ends.
 const SHUTDOWN_TIME: Duration = Duration::from_secs(5);
@@ -59,5 +68,66 @@ pub(crate) async fn join(mut connections: JoinSet<()>, log: &Log) {
     let all_closed = async { while connections.join_next().await.is_some() {} };
     if tokio::time::timeout(SHUTDOWN_TIME, all_closed).await.is_err() {
         log("some connections didn't close in time");
+    }
+}
+
+/// A WebSocket library.
+#[derive(Debug, Clone, Copy, PartialEq, Eq, ValueEnum)]
+pub enum Driver {
+    /// tokio-tungstenite alone
+    Tungstenite,
+    /// axum, on hyper
+    Axum,
+}
+
+impl Driver {
+    /// Makes a WebSocket of `stream` and runs a session on it to its end. A session's time begins when
+    /// its WebSocket stands.
+    pub(crate) async fn serve<S, A>(
+        self,
+        stream: TcpStream,
+        max_message: usize,
+        session: impl FnOnce() -> S,
+        commands: &mut mpsc::Receiver<A::Command>,
+        app: &mut A,
+    ) -> anyhow::Result<End<S::Error>>
+    where
+        S: Session<Input = Message, Transmit = Message>,
+        A: App<S>,
+    {
+        let end = match self {
+            Self::Tungstenite => {
+                let accepted = tungstenite::accept(stream, max_message);
+                let socket = unless_closed(accepted, commands).await??;
+                tungstenite::drive(&mut session(), socket, commands, app).await
+            }
+            Self::Axum => {
+                let accepted = axum::accept(stream, max_message);
+                let socket = unless_closed(accepted, commands).await??;
+                axum::drive(&mut session(), socket, commands, app).await
+            }
+        };
+        Ok(end?)
+    }
+}
+
+/// Waits for a WebSocket, until the server ends.
+async fn unless_closed<T, C>(
+    accepted: impl Future<Output = T>,
+    commands: &mut mpsc::Receiver<C>,
+) -> anyhow::Result<T> {
+    tokio::select! {
+        accepted = accepted => Ok(accepted),
+        // Nothing else is told to a client that isn't let in.
+        _ = commands.recv() => bail!("shutting down"),
+    }
+}
+
+/// How a connection has ended, for the log.
+pub(crate) fn told(end: anyhow::Result<End<impl Error>>) -> String {
+    match end {
+        Ok(End::Clean) => "closed".to_owned(),
+        Ok(End::Error(error)) => error.to_string(),
+        Err(error) => format!("connection lost: {error:#}"),
     }
 }

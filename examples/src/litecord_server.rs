@@ -15,8 +15,6 @@ use std::net::SocketAddr;
 use std::sync::{Arc, Mutex, MutexGuard, PoisonError};
 use std::time::{Duration, Instant};
 
-use anyhow::bail;
-use clap::ValueEnum;
 use litecord_proto::{
     AnswerError, CloseCode, CloseFrame, Config, Directions, End, Json, JsonRef, Outcome,
     PeerRequestId, RequestId, SendError, Server, ServerEvent, SessionError,
@@ -26,9 +24,8 @@ use tokio::net::{TcpListener, TcpStream};
 use tokio::sync::mpsc;
 
 use crate::app::App;
-use crate::listener::{Log, accept, join};
+use crate::listener::{Driver, Log, accept, join, told};
 use crate::websocket::is_close_code;
-use crate::{axum, tungstenite};
 
 /// More connections than these are closed at once.
 const MAX_CONNECTIONS: usize = 500;
@@ -61,15 +58,6 @@ pub struct Options {
     pub driver: Driver,
 }
 
-/// A WebSocket library.
-#[derive(Debug, Clone, Copy, PartialEq, Eq, ValueEnum)]
-pub enum Driver {
-    /// tokio-tungstenite alone
-    Tungstenite,
-    /// axum, on hyper
-    Axum,
-}
-
 /// Serves whoever connects, until `shutdown`; then closes all connections.
 pub async fn serve(
     listener: TcpListener,
@@ -100,11 +88,7 @@ async fn connection(bridge: Arc<Bridge>, number: u64, stream: TcpStream, peer: S
     let client = Client { bridge, number, delayed, asked: BTreeMap::new() };
     client.log(&format!("connects from {peer}"));
     let log = client.bridge.log.clone();
-    let end = match client.run(stream, commands).await {
-        Ok(End::Clean) => "closed".to_owned(),
-        Ok(End::Error(error)) => error.to_string(),
-        Err(error) => format!("connection lost: {error:#}"),
-    };
+    let end = told(client.run(stream, commands).await);
     log(&format!("client {number} ends: {end}"));
 }
 
@@ -230,21 +214,8 @@ impl Client {
     ) -> anyhow::Result<End<SessionError>> {
         let Options { config, driver } = self.bridge.options.clone();
         let max_message = config.codec.max_message;
-        // A session's time begins when its WebSocket stands.
         let session = || Server::new(config, Instant::now());
-        let end = match driver {
-            Driver::Tungstenite => {
-                let accepted = tungstenite::accept(stream, max_message);
-                let socket = unless_closed(accepted, &mut commands).await??;
-                tungstenite::drive(&mut session(), socket, &mut commands, &mut self).await
-            }
-            Driver::Axum => {
-                let accepted = axum::accept(stream, max_message);
-                let socket = unless_closed(accepted, &mut commands).await??;
-                axum::drive(&mut session(), socket, &mut commands, &mut self).await
-            }
-        };
-        Ok(end?)
+        driver.serve(stream, max_message, session, &mut commands, &mut self).await
     }
 }
 
@@ -455,18 +426,6 @@ impl Client {
 impl Drop for Client {
     fn drop(&mut self) {
         self.bridge.clients().seats.remove(&self.number);
-    }
-}
-
-/// Waits for a WebSocket, until the server ends.
-async fn unless_closed<T>(
-    accepted: impl Future<Output = T>,
-    commands: &mut mpsc::Receiver<Command>,
-) -> anyhow::Result<T> {
-    tokio::select! {
-        accepted = accepted => Ok(accepted),
-        // Nothing else is told to a client that isn't let in.
-        _ = commands.recv() => bail!("shutting down"),
     }
 }
 

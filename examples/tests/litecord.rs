@@ -1,15 +1,16 @@
 //! The litecord programs as their users have them: processes, pipes and sockets.
 
 mod program;
+mod raw;
 
 use std::io::Read;
 use std::net::TcpStream;
 use std::time::{Duration, Instant};
 
-use tokio_tungstenite::tungstenite::stream::MaybeTlsStream;
-use tokio_tungstenite::tungstenite::{Message, WebSocket, connect};
+use tokio_tungstenite::tungstenite::Message;
 
 use crate::program::{PATIENCE, Program};
+use crate::raw::Raw;
 
 const PASSWORD: [&str; 2] = ["--password", "hunter2"];
 const DRIVERS: [&str; 2] = ["tungstenite", "axum"];
@@ -234,7 +235,7 @@ fn signals_end_the_server_and_tell_the_clients() {
         let address = url.strip_prefix("ws://").unwrap();
         let mut silent = TcpStream::connect(address).unwrap();
         let mut ada = friend(&url, &["--once"]);
-        let mut raw = Raw::log_in(&url);
+        let mut raw = log_in(&url);
         let began = Instant::now();
         server.signal(signal);
         ada.shows("ended clean");
@@ -269,51 +270,12 @@ fn ctrl_c_ends_a_client() {
     assert!(ben.ends().0.success());
 }
 
-/// A client without a session.
-struct Raw(WebSocket<MaybeTlsStream<TcpStream>>);
-
-impl Raw {
-    fn connect(url: &str) -> Self {
-        let (socket, _) = connect(url).unwrap();
-        let MaybeTlsStream::Plain(stream) = socket.get_ref() else { panic!("TLS") };
-        stream.set_read_timeout(Some(PATIENCE)).unwrap();
-        stream.set_write_timeout(Some(PATIENCE)).unwrap();
-        Self(socket)
-    }
-
-    fn log_in(url: &str) -> Self {
-        let mut raw = Self::connect(url);
-        raw.expect(r#"{"op":0,"#);
-        raw.says(r#"{"op":1,"password":"hunter2"}"#);
-        raw.expect(r#"{"op":4,"w":"VERSION""#);
-        raw
-    }
-
-    fn says(&mut self, text: &str) {
-        self.0.send(Message::text(text)).unwrap();
-    }
-
-    /// Reads up to a text that starts like this.
-    fn expect(&mut self, start: &str) -> String {
-        loop {
-            let message = self.0.read().unwrap();
-            assert!(!message.is_close(), "{message}");
-            if message.is_text() && message.to_text().unwrap().starts_with(start) {
-                return message.to_text().unwrap().to_owned();
-            }
-        }
-    }
-
-    /// Reads up to the close frame, and answers it.
-    fn close_code(&mut self) -> u16 {
-        let code = loop {
-            if let Message::Close(frame) = self.0.read().unwrap() {
-                break frame.unwrap().code.into();
-            }
-        };
-        while self.0.read().is_ok() {}
-        code
-    }
+fn log_in(url: &str) -> Raw {
+    let mut raw = Raw::connect(url);
+    raw.expect(r#"{"op":0,"#);
+    raw.says(r#"{"op":1,"password":"hunter2"}"#);
+    raw.expect(r#"{"op":4,"w":"VERSION""#);
+    raw
 }
 
 #[test]
@@ -330,7 +292,7 @@ fn what_isnt_litecord_is_told_so_and_harms_nobody_else() {
             (Message::text("x".repeat(100_000)), 1009, "bytes, the limit is 1000"),
         ] {
             let mut raw = Raw::connect(&url);
-            raw.0.send(message).unwrap();
+            raw.socket.send(message).unwrap();
             assert_eq!(raw.close_code(), code);
             server.shows(note);
         }
@@ -348,7 +310,7 @@ fn what_isnt_litecord_is_told_so_and_harms_nobody_else() {
 fn who_stops_its_heartbeat_is_closed() {
     let timing = ["--heartbeat-interval", "0.2", "--heartbeat-grace", "0.1"];
     let (mut server, url) = server_on("axum", &timing);
-    let mut raw = Raw::log_in(&url);
+    let mut raw = log_in(&url);
     raw.says(r#"{"op":2,"s":null}"#);
     raw.expect(r#"{"op":3}"#);
     assert_eq!(raw.close_code(), 4003);
@@ -365,13 +327,13 @@ fn who_never_reads_is_not_read_any_more_and_holds_up_nobody() {
     for driver in DRIVERS {
         let (mut server, url) = server_on(driver, &["--heartbeat-interval", "2"]);
         let mut ada = friend(&url, &[]);
-        let mut deaf = Raw::log_in(&url);
+        let mut deaf = log_in(&url);
         let text = "x".repeat(100_000);
         let asking = std::thread::spawn(move || {
             for nonce in 1.. {
                 let ask = format!(r#"{{"op":4,"w":"ECHO","a":["{text}"],"n":{nonce}}}"#);
                 // Ends with an error when the server has had enough.
-                if deaf.0.send(Message::text(ask)).is_err() {
+                if deaf.socket.send(Message::text(ask)).is_err() {
                     break;
                 }
             }

@@ -1,26 +1,22 @@
 //! Litecord: one server, two clients and two who aren't let in.
 
-use std::io;
 use std::sync::Arc;
 use std::time::Duration;
 
-use anyhow::{Context, anyhow, ensure};
 use litecord_proto::{
     ClientEvent, ClientMessage, CloseCode, CodecConfig, Config, End, OpCode, Outcome, Secret,
     ServerMessage, SessionError,
 };
-use smallwire_examples::litecord_client::{self, Command, Note};
-use smallwire_examples::litecord_server::{self, Driver, serve};
-use tokio::sync::mpsc;
-use tokio::task::JoinHandle;
-use tokio::time::timeout;
+use smallwire_examples::client::Note;
+use smallwire_examples::listener::Driver;
+use smallwire_examples::litecord_server::serve;
+use smallwire_examples::{litecord_client, litecord_server};
 
-use crate::PATIENCE;
+use crate::client::Client;
 use crate::server::Server;
 use crate::tee::Direction::{self, ToClient, ToServer};
-use crate::tee::Frames;
 use crate::trace::Trace;
-use crate::websocket::{Heard, Talk, connect, cut_off, say, upgraded};
+use crate::websocket::{Talk, connect, cut_off, say, upgraded};
 
 /// Of the client's requests; one of them runs into it.
 const REQUEST_TIMEOUT: Duration = Duration::from_millis(500);
@@ -41,21 +37,17 @@ pub(crate) async fn tour(trace: &mut Trace) -> anyhow::Result<()> {
     trace.line(format_args!("opcode, length, the client's mask, payload."));
 
     trace.step("Ada connects, is told how often to give a sign of life, and says the password");
-    let mut ada = Component::connect(&server, "Ada", "helloworld").await?;
-    ada.let_in(trace).await?;
+    let mut ada = let_in(trace, &server, "Ada").await?;
     server.logs(trace, r#"client 0 answers VERSION: {"name":"litecord-client""#).await?;
 
     trace.step("Ben connects too");
-    let mut ben = Component::connect(&server, "Ben", "helloworld").await?;
-    ben.let_in(trace).await?;
+    let mut ben = let_in(trace, &server, "Ben").await?;
 
     trace.step("Mallory says another password: closed with 4001, and no use in coming again");
-    let mut mallory = Component::connect(&server, "Mallory", "hunter2").await?;
-    mallory.greeted(trace).await?;
-    mallory.receives(trace, "close", "4001 wrong password").await?;
-    mallory.sends(trace, "close", "4001 wrong password").await?;
+    let mallory = component(trace, &server, "Mallory", "hunter2").await?;
     let (code, reason) = (CloseCode::AUTHENTICATION_FAILED, "wrong password".into());
-    mallory.ends(trace, &End::Error(SessionError::Closed { code, reason })).await?;
+    let refused = End::Error(SessionError::Closed { code, reason });
+    mallory.closed(trace, "4001 wrong password", &refused).await?;
 
     trace.step("A dispatch, which nobody answers: Ada subscribes a user, and Ben is told");
     ada.does("dispatch SUBSCRIBE [42,\"grace\"]")?;
@@ -104,98 +96,40 @@ pub(crate) async fn tour(trace: &mut Trace) -> anyhow::Result<()> {
 
     trace.step("The server ends: it says so to all, who may look for it later");
     server.stop().await?;
-    ada.receives(trace, "close", "1001 shutting down").await?;
-    ada.sends(trace, "close", "1001 shutting down").await?;
-    ada.ends(trace, &End::Clean).await
+    ada.closed(trace, "1001 shutting down", &End::Clean).await
 }
 
 fn ended(event: &ClientEvent, how: impl Fn(&Outcome) -> bool) -> bool {
     matches!(event, ClientEvent::Outcome { outcome, .. } if how(outcome))
 }
 
-/// A client, in a task of its own.
-struct Component {
-    frames: Frames<Heard<Litecord>>,
-    notes: mpsc::UnboundedReceiver<Note>,
-    commands: mpsc::Sender<Command>,
-    task: JoinHandle<io::Result<End<SessionError>>>,
+type Component = Client<Litecord, litecord_client::Component>;
+
+async fn component(
+    trace: &mut Trace,
+    server: &Server,
+    name: &str,
+    password: &str,
+) -> anyhow::Result<Component> {
+    let config = Arc::new(Config::default().request_timeout(REQUEST_TIMEOUT));
+    let component = litecord_client::Component::new(config, password);
+    // Shown with the frames.
+    let noted = |note: &Note<_>| !matches!(note, Note::Event(ClientEvent::HeartbeatAck { .. }));
+    let mut component = Client::connect(trace, server, name, component, noted).await?;
+    component.receives(trace, "HELLO", r#"{"op":0,"hb_interval":700}"#).await?;
+    component.notes(trace, |event| matches!(event, ClientEvent::Connected { .. })).await?;
+    component.sends(trace, "HELLO_ACK", "[redacted]").await?;
+    Ok(component)
 }
 
-impl Component {
-    async fn connect(server: &Server, name: &str, password: &str) -> anyhow::Result<Self> {
-        let (socket, frames) = connect(server, name).await?;
-        let (note_sender, notes) = mpsc::unbounded_channel();
-        let (commands, command_receiver) = mpsc::channel(16);
-        let options = litecord_client::Options {
-            config: Arc::new(Config::default().request_timeout(REQUEST_TIMEOUT)),
-            url: String::new(),
-            password: password.into(),
-            backoff: None,
-            notes: Box::new(move |note| {
-                // Shown with the frames.
-                if !matches!(note, Note::Event(ClientEvent::HeartbeatAck { .. })) {
-                    let _ = note_sender.send(note);
-                }
-            }),
-        };
-        let task = tokio::spawn(litecord_client::talk(socket, options, command_receiver));
-        Ok(Self { frames, notes, commands, task })
-    }
-
-    /// Up to the password.
-    async fn greeted(&mut self, trace: &mut Trace) -> anyhow::Result<()> {
-        upgraded(&mut self.frames, trace).await?;
-        self.receives(trace, "HELLO", r#"{"op":0,"hb_interval":700}"#).await?;
-        self.notes(trace, |event| matches!(event, ClientEvent::Connected { .. })).await?;
-        self.sends(trace, "HELLO_ACK", "[redacted]").await
-    }
-
-    async fn let_in(&mut self, trace: &mut Trace) -> anyhow::Result<()> {
-        self.greeted(trace).await?;
-        self.notes(trace, |event| matches!(event, ClientEvent::Authenticated)).await?;
-        self.receives(trace, "REQUEST", r#"{"op":4,"w":"VERSION","a":[],"n":1}"#).await?;
-        self.notes(trace, |event| matches!(event, ClientEvent::Request { .. })).await?;
-        self.sends(trace, "RESPONSE", r#"{"op":5,"n":1,"r":{"name":"#).await
-    }
-
-    fn does(&self, command: &str) -> anyhow::Result<()> {
-        let command = Command::parse(command).map_err(|error| anyhow!(error))?;
-        self.commands.try_send(command).map_err(|error| anyhow!("{}: {error}", self.frames.name))
-    }
-
-    async fn sends(&mut self, trace: &mut Trace, kind: &str, text: &str) -> anyhow::Result<()> {
-        self.frames.expect(trace, ToServer, kind, text).await
-    }
-
-    async fn receives(&mut self, trace: &mut Trace, kind: &str, text: &str) -> anyhow::Result<()> {
-        self.frames.expect(trace, ToClient, kind, text).await
-    }
-
-    /// Shows the next event of the session, which has to be the right one.
-    async fn notes(
-        &mut self,
-        trace: &mut Trace,
-        is_right: impl Fn(&ClientEvent) -> bool,
-    ) -> anyhow::Result<()> {
-        let note = timeout(PATIENCE, self.notes.recv()).await.ok().flatten();
-        let note = note.with_context(|| format!("{} notes nothing", self.frames.name))?;
-        trace.note(&self.frames.name, &note);
-        ensure!(matches!(&note, Note::Event(event) if is_right(event)), "expected another note");
-        Ok(())
-    }
-
-    /// The session must be over, in this way, and nothing may have happened that wasn't shown.
-    async fn ends(mut self, trace: &mut Trace, expected: &End<SessionError>) -> anyhow::Result<()> {
-        let end = timeout(PATIENCE, self.task).await;
-        let end = end.with_context(|| format!("{} doesn't end", self.frames.name))???;
-        let shown = end.clone().into_result().map_err(|error| error.to_string());
-        trace.note(&self.frames.name, &Note::Ended(shown));
-        ensure!(end == *expected, "expected {expected:?}");
-        self.frames.expect_no_more()?;
-        let left = self.notes.recv().await;
-        ensure!(left.is_none(), "unexpected: {}", left.map_or(String::new(), |n| n.to_string()));
-        Ok(())
-    }
+/// One with the right password.
+async fn let_in(trace: &mut Trace, server: &Server, name: &str) -> anyhow::Result<Component> {
+    let mut component = component(trace, server, name, "helloworld").await?;
+    component.notes(trace, |event| matches!(event, ClientEvent::Authenticated)).await?;
+    component.receives(trace, "REQUEST", r#"{"op":4,"w":"VERSION","a":[],"n":1}"#).await?;
+    component.notes(trace, |event| matches!(event, ClientEvent::Request { .. })).await?;
+    component.sends(trace, "RESPONSE", r#"{"op":5,"n":1,"r":{"name":"#).await?;
+    Ok(component)
 }
 
 /// Its messages.

@@ -1,10 +1,12 @@
 //! Whole conversations over real sockets on loopback, servers and clients in one process: bingo,
-//! litecord, roomvars. Shows every frame as it was on the wire, and what it means.
+//! litecord, emagine, roomvars. Shows every frame as it was on the wire, and what it means.
 //!
 //! Every step is checked: whatever doesn't happen, or happens and shouldn't, ends the tour with an
 //! error.
 
 mod bingo;
+mod client;
+mod emagine;
 mod litecord;
 mod roomvars;
 mod server;
@@ -41,6 +43,8 @@ async fn tour(trace: &mut Trace) -> anyhow::Result<()> {
     bingo::tour(trace).await?;
     trace.line(format_args!(""));
     litecord::tour(trace).await?;
+    trace.line(format_args!(""));
+    emagine::tour(trace).await?;
     trace.line(format_args!(""));
     roomvars::tour(trace).await
 }

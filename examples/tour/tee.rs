@@ -167,6 +167,23 @@ impl<W: Wire> Frames<W> {
         Ok(())
     }
 
+    /// Shows the first sign of this kind that goes this way, and tells what is in it.
+    pub(crate) async fn expect_sign(
+        &mut self,
+        trace: &mut Trace,
+        direction: Direction,
+        kind: &str,
+    ) -> anyhow::Result<String> {
+        let is_it = |seen: &Seen| seen.direction == direction && seen.kind == Some(kind);
+        let seen = self.wait(|frames| {
+            let at = frames.signs_of_life.iter().position(is_it)?;
+            frames.signs_of_life.remove(at)
+        });
+        let seen = seen.await.with_context(|| format!("no {kind}"))?;
+        trace.frame(&self.name, &seen);
+        Ok(seen.content)
+    }
+
     /// The connection is over: there must be nothing left but signs of life.
     pub(crate) fn expect_no_more(&mut self) -> anyhow::Result<()> {
         while let Ok(chunk) = self.chunks.try_recv() {

@@ -1,11 +1,6 @@
 //! Litecord: one JSON object a message.
 
-use std::collections::BTreeMap;
-
-use serde_json::Value;
-use serde_json::value::RawValue;
-
-use crate::{hex, inspect, message_of, options_of, problem_of, run, run_command};
+use crate::{check_vectors, hex, inspect, run, run_command};
 
 /// Every type that a client sends, as it is written; secrets shown.
 const CLIENT: &[(&str, &str)] = &[
@@ -233,49 +228,17 @@ fn nothing_from_the_wire_reaches_the_terminal_raw() {
 #[test]
 fn the_vectors_read_and_write_as_they_say() {
     let file = include_str!("../../../crates/litecord-proto/tests/vectors/litecord.json");
-    let file: Value = serde_json::from_str(file).unwrap();
-    for vector in file["vectors"].as_array().unwrap() {
-        let name = vector["name"].as_str().unwrap();
-        let options =
-            options_of(vector, &[("directions", "directions"), ("max-message", "max_message")]);
-        let args = format!("litecord --show-secrets {options}");
-        let bytes = message_of(vector);
-        let (status, out, err) = run(&format!("decode {args}"), &bytes);
-        assert_eq!((status, &err[..]), (i32::from(vector.get("error").is_some()), ""), "{name}");
-        // JSON in it may be none that a `Value` takes.
-        let mut object: BTreeMap<String, Box<RawValue>> = serde_json::from_slice(&out).unwrap();
-        object.retain(|key, _| !matches!(&key[..], "offset" | "length" | "frame" | "detail"));
-        let expected: BTreeMap<_, _> = match vector["error"]["kind"].as_str() {
-            Some(kind) => BTreeMap::from([("error", format!("\"{}\"", problem_of(kind)))]),
-            None => vector["messages"][0].as_object().unwrap().iter().map(field).collect(),
-        };
-        let object: BTreeMap<_, _> =
-            object.iter().map(|(key, value)| (&key[..], value.get().to_owned())).collect();
-        assert_eq!(object, expected, "{name}");
-        if vector["canonical"] == true {
-            let (status, again, err) = run(&format!("encode {args}"), out);
-            assert_eq!((status, err), (0, String::new()), "{name}");
-            // Line breaks between tokens have become spaces.
-            let on_a_line = |b: &u8| if matches!(b, b'\n' | b'\r') { b' ' } else { *b };
-            assert!(again == bytes.iter().map(on_a_line).collect::<Vec<_>>(), "{name}");
-        }
-    }
+    check_vectors(file, &[("directions", "directions"), ("max-message", "max_message")], field);
 }
 
-/// A key of the vectors as `inspect` has it, and its JSON.
-fn field<'a>((key, value): (&'a String, &Value)) -> (&'a str, String) {
-    let name = match &key[..] {
+/// A key of the vectors as `inspect` has it, and whether the vectors have its JSON as text.
+fn field(key: &str) -> (&str, bool) {
+    let name = match key {
         "what" => "w",
         "args" => "a",
         "nonce" => "n",
         "result" => "r",
         other => other,
     };
-    match value {
-        // The vectors have these as text.
-        Value::String(json) if matches!(name, "a" | "n" | "r" | "raw") => {
-            (name, json.replace(['\n', '\r'], " "))
-        }
-        other => (name, other.to_string()),
-    }
+    (name, matches!(name, "a" | "n" | "r" | "raw"))
 }

@@ -1,15 +1,18 @@
 //! Runs `inspect` as a user does: bytes in, lines out, and back.
 
 mod bingo;
+mod emagine;
 mod litecord;
 mod roomvars;
 
+use std::collections::BTreeMap;
 use std::fmt::Write as _;
 use std::io::Write;
 use std::path::PathBuf;
 use std::process::{Command, Output, Stdio};
 
 use serde_json::Value;
+use serde_json::value::RawValue;
 
 pub(crate) fn inspect(args: &str) -> Command {
     // Cargo builds examples before it runs tests, and puts them beside the tests' directory.
@@ -79,5 +82,49 @@ pub(crate) fn problem_of(kind: &str) -> &str {
         "not_utf8" | "not_json" => "not_json",
         "wrong_direction" => "wrong_direction",
         _ => "invalid_field",
+    }
+}
+
+/// Reads the messages of all vectors and writes the canonical ones, where one message is one object.
+/// `field` tells of a key of the vectors how `inspect` has it, and whether the vectors have its JSON as
+/// text.
+pub(crate) fn check_vectors(
+    file: &str,
+    options: &[(&str, &str)],
+    field: impl Fn(&str) -> (&str, bool),
+) {
+    let file: Value = serde_json::from_str(file).unwrap();
+    let protocol = file["protocol"].as_str().unwrap();
+    for vector in file["vectors"].as_array().unwrap() {
+        let name = vector["name"].as_str().unwrap();
+        let args = format!("{protocol} --show-secrets {}", options_of(vector, options));
+        let bytes = message_of(vector);
+        let (status, out, err) = run(&format!("decode {args}"), &bytes);
+        assert_eq!((status, &err[..]), (i32::from(vector.get("error").is_some()), ""), "{name}");
+        // JSON in it may be none that a `Value` takes.
+        let mut object: BTreeMap<String, Box<RawValue>> = serde_json::from_slice(&out).unwrap();
+        object.retain(|key, _| !matches!(&key[..], "offset" | "length" | "frame" | "detail"));
+        let expected = |(key, value): (&String, &Value)| {
+            let (key, is_text) = field(key);
+            let json = match value {
+                Value::String(json) if is_text => json.replace(['\n', '\r'], " "),
+                value => value.to_string(),
+            };
+            (key.to_owned(), json)
+        };
+        let expected: BTreeMap<_, _> = match vector["error"]["kind"].as_str() {
+            Some(kind) => BTreeMap::from([("error".into(), format!("\"{}\"", problem_of(kind)))]),
+            None => vector["messages"][0].as_object().unwrap().iter().map(expected).collect(),
+        };
+        let object: BTreeMap<_, _> =
+            object.into_iter().map(|(key, value)| (key, value.get().to_owned())).collect();
+        assert_eq!(object, expected, "{name}");
+        if vector["canonical"] == true {
+            let (status, again, err) = run(&format!("encode {args}"), out);
+            assert_eq!((status, err), (0, String::new()), "{name}");
+            // Line breaks between tokens have become spaces.
+            let on_a_line = |b: &u8| if matches!(b, b'\n' | b'\r') { b' ' } else { *b };
+            assert!(again == bytes.iter().map(on_a_line).collect::<Vec<_>>(), "{name}");
+        }
     }
 }

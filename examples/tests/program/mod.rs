@@ -11,7 +11,7 @@ pub(crate) const PATIENCE: Duration = Duration::from_secs(20);
 /// A program of the examples, killed when dropped.
 pub(crate) struct Program {
     child: Child,
-    stdin: Option<ChildStdin>,
+    pub(crate) stdin: Option<ChildStdin>,
     /// From both stdout and stderr.
     lines: Receiver<String>,
     /// Those that nobody has found yet.
