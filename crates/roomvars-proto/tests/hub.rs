@@ -1613,7 +1613,9 @@ fn a_room_without_anybody_is_small_however_many_there_were() {
                     }
                     ids.push(id);
                 }
-                ids.into_iter().for_each(|id| s.hub.disconnect(s.now, id));
+                for id in ids {
+                    s.hub.disconnect(s.now, id);
+                }
                 while s.hub.poll_event().is_some() || s.hub.poll_ready().is_some() {}
             }
         }
