@@ -648,13 +648,14 @@ fn a_binary_message_behind_a_malformed_text_hides_no_close_frame() {
     assert!(matches!(client.poll_transmit(), Some(Message::Close(Some(_)))));
 }
 
+type Dyn =
+    dyn Session<Input = Message, Transmit = Message, Event = ClientEvent, Error = SessionError>;
+
 #[test]
 fn sessions_go_into_a_box_and_to_other_threads() {
     fn sends<T: Send + Sync + 'static>() {}
     sends::<Client>();
     sends::<Hub>();
-    type Dyn =
-        dyn Session<Input = Message, Transmit = Message, Event = ClientEvent, Error = SessionError>;
     let mut boxed: Box<Dyn> = Box::new(client(config(Documented), epoch()));
     boxed.handle_input(epoch(), &text("{"));
     assert!(boxed.ended().is_some());
