@@ -1,0 +1,13 @@
+mod decoder;
+#[cfg(feature = "tokio-util")]
+mod framed;
+mod scan;
+mod sender;
+mod write;
+
+pub use decoder::Decoder;
+#[cfg(feature = "tokio-util")]
+pub use framed::{PacketCodec, PacketCodecError};
+pub(crate) use scan::{Scan, Stop};
+pub use sender::{FromClient, FromServer, Sender};
+pub(crate) use write::Out;
