@@ -184,3 +184,138 @@ pub enum EncodeError {
     #[error("no room in the buffer")]
     BufferFull,
 }
+
+#[cfg(feature = "std")]
+pub use session::{
+    AnswerError, DecideError, LoginError, SendError, SessionError, Violation, ViolationKind,
+};
+
+#[cfg(feature = "std")]
+mod session {
+    use thiserror::Error;
+
+    use super::{DecodeErrorKind, EncodeError};
+    use crate::PacketId;
+
+    /// Why a session ended, when it didn't end cleanly.
+    #[derive(Debug, Clone, Copy, PartialEq, Eq, Error)]
+    #[non_exhaustive]
+    pub enum SessionError {
+        /// The peer's fault.
+        #[error("the peer violated the protocol: {0}")]
+        Violation(Violation),
+        /// No successful login in time (steps 1 and 2).
+        #[error("the login took too long")]
+        LoginTimeout,
+        /// `max_failed_logins` logins have failed (step 1).
+        #[error("too many failed logins")]
+        TooManyFailedLogins,
+        /// The server refuses a second endpoint of this user: S5 (step 2).
+        #[error("the server allows one endpoint for each user")]
+        MultipleEndpointsRefused,
+        /// The server says that we began with the wrong packet: S9 (step 1).
+        #[error("the server wants a login first")]
+        BadFirstPacket,
+        /// The stream ended inside a packet (D3).
+        #[error("the stream ended inside the packet at byte {offset}")]
+        UnexpectedEof {
+            /// Where that packet starts, in bytes from the start of the stream.
+            offset: u64,
+        },
+    }
+
+    /// How the peer broke the protocol, and where.
+    #[derive(Debug, Clone, Copy, PartialEq, Eq, Error)]
+    #[error("{kind} at byte {offset}")]
+    pub struct Violation {
+        /// What it did.
+        pub kind: ViolationKind,
+        /// Where the packet begins, in bytes from the start of the stream.
+        pub offset: u64,
+    }
+
+    /// The ways in which a peer can break the protocol so that the session ends.
+    #[derive(Debug, Clone, Copy, PartialEq, Eq, Error)]
+    #[non_exhaustive]
+    pub enum ViolationKind {
+        /// A packet that only clients may send who are logged in (step 1).
+        #[error("packet {0} before login")]
+        NotLoggedIn(PacketId),
+        /// No packet, before login (step 1).
+        #[error("before login: {0}")]
+        Malformed(DecodeErrorKind),
+        /// More than `max_malformed` bad packets without a good one (D3).
+        #[error("too many bad packets")]
+        TooManyBadPackets,
+        /// Too much behind a login that the application hasn't decided about (step 1).
+        #[error("too much behind an undecided login")]
+        TooMuchHeld,
+    }
+
+    /// Why nothing was sent. What was to be sent was only borrowed: try again with it.
+    #[derive(Debug, Clone, Copy, PartialEq, Eq, Error)]
+    #[non_exhaustive]
+    pub enum SendError {
+        /// Not before a successful login (step 1).
+        #[error("not logged in")]
+        NotLoggedIn,
+        /// The session has ended.
+        #[error("the session has ended")]
+        Ended,
+        /// `max_transmit_bytes` wait to be sent, or as many events as may wait to be taken: try again later.
+        #[error("too much waits to be sent or taken")]
+        QueueFull,
+        /// `max_pending` requests are without a result: try again when one has come.
+        #[error("too many requests without a result")]
+        TooManyPending,
+        /// `max_outgoing` long messages are on their way: try again when one has arrived (step 4).
+        #[error("too many long messages on their way")]
+        TooManyLong,
+        /// A message needs at least a byte (step 3).
+        #[error("an empty message")]
+        Empty,
+        /// The message is longer than a long message may be (step 4).
+        #[error("message of {len} bytes, the limit is {limit}")]
+        TooLong {
+            /// Its length.
+            len: usize,
+            /// The most that it may have.
+            limit: usize,
+        },
+        /// The server's id of this message is on its way already (step 3).
+        #[error("a message with this id is on its way")]
+        DuplicateId,
+        /// The session has used up all client message ids (step 5).
+        #[error("no client message ids left")]
+        OutOfIds,
+        /// Something else in it can't be written.
+        #[error(transparent)]
+        Encode(#[from] EncodeError),
+    }
+
+    /// Why no login or registration was sent.
+    #[derive(Debug, Clone, Copy, PartialEq, Eq, Error)]
+    #[non_exhaustive]
+    pub enum LoginError {
+        /// It has succeeded before (step 2).
+        #[error("logged in already")]
+        LoggedIn,
+        /// One awaits its result.
+        #[error("a login awaits its result")]
+        Pending,
+        /// It couldn't be sent.
+        #[error(transparent)]
+        Send(#[from] SendError),
+    }
+
+    /// Why a login or registration was neither accepted nor refused.
+    #[derive(Debug, Clone, Copy, PartialEq, Eq, Error)]
+    #[error("no such client awaits a decision")]
+    pub struct DecideError;
+
+    /// Why something that the client asks wasn't answered: it never asked, was answered already, or the session
+    /// has ended.
+    #[derive(Debug, Clone, Copy, PartialEq, Eq, Error)]
+    #[error("this awaits no answer")]
+    pub struct AnswerError;
+}
