@@ -4,7 +4,7 @@ use core::marker::PhantomData;
 
 use bytes::{Buf, Bytes};
 
-use super::scan::{Progress, Scan, Stop};
+use super::scan::{Decoded, Progress, Scan, Stop};
 use super::sender::Sender;
 use crate::{ByteOrder, CodecConfig, DecodeError, DecodeErrorKind, Expected, MAX_BASE64, PacketId};
 
@@ -89,27 +89,36 @@ impl<S: Sender> Decoder<S> {
         &'a mut self,
         input: &mut &'i [u8],
     ) -> Result<Option<S::Packet<&'a [u8]>>, DecodeError> {
+        let mut decoded = Ok(None);
         loop {
             let mut stopped = None;
             if self.is_plain() {
                 self.skip_ends(input);
                 let mut scan = Scan::new(window(input, &self.config), Progress::NONE, &self.config);
-                match S::parse::<false>(&mut scan) {
-                    Ok(packet) => {
+                match S::parse::<false>(&mut scan, &mut decoded) {
+                    Ok(()) => {
                         let len = scan.len();
                         *input = input.get(len..).unwrap_or_default();
                         self.pass(len);
-                        return Ok(Some(packet));
+                        break;
                     }
                     Err(stop) => stopped = Some((stop, scan.progress)),
                 }
             }
-            match self.next(stopped, input)? {
-                Found::Nothing => return Ok(None),
-                Found::Input => {}
-                Found::Carried(len) => return Ok(self.lend(len)),
+            match self.next(stopped, input) {
+                Ok(Found::Nothing) => break,
+                Ok(Found::Input) => {}
+                Ok(Found::Carried(len)) => {
+                    self.lend(len, &mut decoded);
+                    break;
+                }
+                Err(report) => {
+                    decoded = Err(report);
+                    break;
+                }
             }
         }
+        decoded
     }
 
     /// As [`decode`](Self::decode), but what the packet keeps are slices of `input` that live as long as they are
@@ -128,19 +137,18 @@ impl<S: Sender> Decoder<S> {
             if self.is_plain() {
                 self.skip_ends(&mut rest);
                 let mut scan = Scan::new(window(rest, &self.config), Progress::NONE, &self.config);
-                let packet = match S::parse::<false>(&mut scan) {
-                    Ok(packet) => Some(S::map(packet, |field| input.slice_ref(field))),
-                    Err(stop) => {
-                        stopped = Some((stop, scan.progress));
-                        None
+                let mut decoded = Ok(None);
+                let result = S::parse::<false>(&mut scan, &mut decoded);
+                let (len, progress) = (scan.len(), scan.progress);
+                match result {
+                    Ok(()) => {
+                        let packet = owned::<S>(decoded, input);
+                        let before = input.len().saturating_sub(rest.len());
+                        input.advance(before.saturating_add(len));
+                        self.pass(len);
+                        return packet;
                     }
-                };
-                if packet.is_some() {
-                    let len = scan.len();
-                    let before = input.len().saturating_sub(rest.len());
-                    input.advance(before.saturating_add(len));
-                    self.pass(len);
-                    return Ok(packet);
+                    Err(stop) => stopped = Some((stop, progress)),
                 }
             }
             let found = self.next(stopped, &mut rest);
@@ -153,7 +161,7 @@ impl<S: Sender> Decoder<S> {
                     return Ok(None);
                 }
                 Found::Input => {}
-                Found::Carried(len) => return Ok(self.copy_out(len)),
+                Found::Carried(len) => return self.copy_out(len),
             }
         }
     }
@@ -299,9 +307,24 @@ impl<S: Sender> Decoder<S> {
         // Bytes of the input that stand at the end of the carry, too.
         let mut borrowed = 0_usize;
         let stop = loop {
+            let have = self.unfinished().len();
+            let more = input.get(borrowed..).unwrap_or_default();
+            let more = more.get(..limit.saturating_sub(have)).unwrap_or(more);
+            // In a delimited field nothing else counts than where it ends.
+            if !self.overdue
+                && !more.is_empty()
+                && let Some((len, told)) = self.progress.look_on(have, more)
+            {
+                self.keep(more.get(..len).unwrap_or_default());
+                borrowed = borrowed.saturating_add(len);
+                if !told && borrowed == input.len() && have.saturating_add(len) < limit {
+                    *input = &[];
+                    return Ok(Some(Found::Nothing));
+                }
+            }
             let mut scan =
                 Scan::new(window(self.unfinished(), &self.config), self.progress, &self.config);
-            let stop = S::parse::<true>(&mut scan).err();
+            let stop = S::parse::<true>(&mut scan, &mut Ok(None)).err();
             let (len, progress) = (scan.len(), scan.progress);
             self.progress = progress;
             let Some(stop) = stop else {
@@ -321,14 +344,12 @@ impl<S: Sender> Decoder<S> {
                 *input = &[];
                 return Ok(Some(Found::Nothing));
             }
-            if self.head > 0 {
-                self.carry.drain(..self.head);
-                self.head = 0;
+            if !self.progress.is_inside(have) {
+                // More than what may come before a delimited field.
+                let more = more.get(..limit.saturating_sub(have).min(64)).unwrap_or(more);
+                self.keep(more);
+                borrowed = borrowed.saturating_add(more.len());
             }
-            // No more than twice what is needed.
-            let step = have.max(256).min(limit.saturating_sub(have)).min(more.len());
-            self.carry.extend_from_slice(more.get(..step).unwrap_or_default());
-            borrowed = borrowed.saturating_add(step);
         };
         let have = self.unfinished().len();
         let kind = match stop {
@@ -348,6 +369,16 @@ impl<S: Sender> Decoder<S> {
         self.progress = Progress::NONE;
         self.pass(verdict.len);
         verdict.report.map_or(Ok(None), Err)
+    }
+
+    /// Copies what follows to the end of the carry.
+    #[inline]
+    fn keep(&mut self, more: &[u8]) {
+        if self.head > 0 {
+            self.carry.drain(..self.head);
+            self.head = 0;
+        }
+        self.carry.extend_from_slice(more);
     }
 
     /// Of the bytes `borrowed` from the input, takes those that belong to the first `len` of the carry.
@@ -430,27 +461,37 @@ impl<S: Sender> Decoder<S> {
     }
 
     /// The packet of so many bytes at the head of the carry.
-    fn lend(&mut self, len: usize) -> Option<S::Packet<&[u8]>> {
-        let (start, progress) = (self.head, self.progress);
-        let end = start.saturating_add(len);
-        self.head = end;
-        self.progress = Progress::NONE;
-        self.pass(len);
-        let bytes = self.carry.get(start..end).unwrap_or_default();
-        S::parse::<true>(&mut Scan::new(bytes, progress, &self.config)).ok()
+    fn lend<'a>(&'a mut self, len: usize, slot: &mut Decoded<S::Packet<&'a [u8]>>) {
+        let (start, progress) = (self.head, self.take(len));
+        let bytes = self.carry.get(start..self.head).unwrap_or_default();
+        // It was whole before.
+        let _ = S::parse::<true>(&mut Scan::new(bytes, progress, &self.config), slot);
     }
 
     /// The same with bytes of its own, no more than it needs.
-    fn copy_out(&mut self, len: usize) -> Option<S::Packet<Bytes>> {
-        let (start, progress) = (self.head, self.progress);
-        let end = start.saturating_add(len);
-        self.head = end;
-        self.progress = Progress::NONE;
-        self.pass(len);
-        let bytes = Bytes::copy_from_slice(self.carry.get(start..end).unwrap_or_default());
-        let packet = S::parse::<true>(&mut Scan::new(&bytes, progress, &self.config)).ok()?;
-        Some(S::map(packet, |field| bytes.slice_ref(field)))
+    fn copy_out(&mut self, len: usize) -> Decoded<S::Packet<Bytes>> {
+        let (start, progress) = (self.head, self.take(len));
+        let bytes = Bytes::copy_from_slice(self.carry.get(start..self.head).unwrap_or_default());
+        let mut decoded = Ok(None);
+        let _ = S::parse::<true>(&mut Scan::new(&bytes, progress, &self.config), &mut decoded);
+        owned::<S>(decoded, &bytes)
     }
+
+    /// Goes past a packet at the head of the carry; gives what is known of it.
+    fn take(&mut self, len: usize) -> Progress {
+        self.head = self.head.saturating_add(len);
+        self.pass(len);
+        core::mem::replace(&mut self.progress, Progress::NONE)
+    }
+}
+
+/// The packet with slices of the `bytes` that it was read from.
+#[inline]
+fn owned<S: Sender>(
+    packet: Decoded<S::Packet<&[u8]>>,
+    bytes: &Bytes,
+) -> Decoded<S::Packet<Bytes>> {
+    Ok(packet?.map(|packet| S::map(packet, |field| bytes.slice_ref(field))))
 }
 
 /// How many bytes go, and what is to say about them, if that is known.

@@ -8,6 +8,6 @@ mod write;
 pub use decoder::Decoder;
 #[cfg(feature = "tokio-util")]
 pub use framed::{PacketCodec, PacketCodecError};
-pub(crate) use scan::{Scan, Stop};
+pub(crate) use scan::{Decoded, Scan, Stop};
 pub use sender::{FromClient, FromServer, Sender};
 pub(crate) use write::Out;

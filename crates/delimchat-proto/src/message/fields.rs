@@ -78,9 +78,9 @@ macro_rules! texts {
         }
 
         impl<'a> Read<'a> for $name<&'a [u8]> {
-            #[inline]
+            #[inline(always)]
             fn read<const RESUME: bool>(scan: &mut Scan<'a, '_>) -> Result<Self, Stop> {
-                scan.delimited::<RESUME>(scan.config.$limit).map(Self)
+                scan.delimited::<RESUME, true>(scan.config.$limit).map(Self)
             }
         }
 
@@ -274,10 +274,10 @@ impl<B: AsRef<[u8]>> fmt::Debug for Base64<B> {
 }
 
 impl<'a> Read<'a> for Base64<&'a [u8]> {
-    #[inline]
+    #[inline(always)]
     fn read<const RESUME: bool>(scan: &mut Scan<'a, '_>) -> Result<Self, Stop> {
         const LIMIT: u16 = MAX_BASE64 as u16;
-        scan.delimited::<RESUME>(LIMIT).map(Self::from_text)
+        scan.delimited::<RESUME, false>(LIMIT).map(Self::from_text)
     }
 }
 
@@ -346,9 +346,9 @@ impl From<ByteOrder> for ByteOrderField {
 }
 
 impl<'a> Read<'a> for ByteOrderField {
-    #[inline]
+    #[inline(always)]
     fn read<const RESUME: bool>(scan: &mut Scan<'a, '_>) -> Result<Self, Stop> {
-        Ok(match scan.delimited::<RESUME>(1)? {
+        Ok(match scan.delimited::<RESUME, true>(1)? {
             [] => Self::Empty,
             [0x01 | b'L', ..] => Self::Valid(ByteOrder::LittleEndian),
             [0x02 | b'B', ..] => Self::Valid(ByteOrder::BigEndian),
@@ -550,7 +550,7 @@ impl<B, C> MapBytes<B, C> for PacketList<B> {
 
 /// What is only ever seen through another field's eyes.
 impl<'a, T: Read<'a>> Read<'a> for Secret<T> {
-    #[inline]
+    #[inline(always)]
     fn read<const RESUME: bool>(scan: &mut Scan<'a, '_>) -> Result<Self, Stop> {
         T::read::<RESUME>(scan).map(Self::new)
     }
@@ -581,7 +581,7 @@ impl<B, C, T: MapBytes<B, C>> MapBytes<B, C> for Secret<T> {
 
 /// A field of a group that may be missing.
 impl<'a, T: Read<'a>> Read<'a> for Option<T> {
-    #[inline]
+    #[inline(always)]
     fn read<const RESUME: bool>(scan: &mut Scan<'a, '_>) -> Result<Self, Stop> {
         if scan.is_missing() { Ok(None) } else { T::read::<RESUME>(scan).map(Some) }
     }
@@ -617,7 +617,7 @@ impl<B, C, T: MapBytes<B, C>> MapBytes<B, C> for Option<T> {
 macro_rules! fixed {
     ($($name:ident($len:literal);)+) => {$(
         impl<'a> Read<'a> for $name {
-            #[inline]
+            #[inline(always)]
             fn read<const RESUME: bool>(scan: &mut Scan<'a, '_>) -> Result<Self, Stop> {
                 scan.fixed().map(Self)
             }
@@ -656,7 +656,7 @@ fixed! {
 }
 
 impl<'a> Read<'a> for u32 {
-    #[inline]
+    #[inline(always)]
     fn read<const RESUME: bool>(scan: &mut Scan<'a, '_>) -> Result<Self, Stop> {
         scan.fixed().map(|bytes| scan.config.byte_order.read(bytes))
     }

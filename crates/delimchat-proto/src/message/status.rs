@@ -44,7 +44,7 @@ macro_rules! statuses {
         }
 
         impl<'a> Read<'a> for $name {
-            #[inline]
+            #[inline(always)]
             fn read<const RESUME: bool>(scan: &mut Scan<'a, '_>) -> Result<Self, Stop> {
                 scan.status(stringify!($name), Self::from_code)
             }

@@ -398,11 +398,12 @@ macro_rules! packets {
         }
 
         impl<'a> $ref<'a> {
-            /// Reads one from its id on.
-            #[inline]
+            /// Reads one from its id on, and puts it where it is wanted: to move it costs more than to read it.
+            #[inline(always)]
             pub(crate) fn parse<const RESUME: bool>(
                 scan: &mut Scan<'a, '_>,
-            ) -> Result<Self, Stop> {
+                slot: &mut Decoded<Self>,
+            ) -> Result<(), Stop> {
                 match scan.id()? {
                     $($id => {
                         $(
@@ -422,7 +423,8 @@ macro_rules! packets {
                             )+
                         )+)?
                         scan.end()?;
-                        Ok(Self::$name $({ $($($field),+),+ })?)
+                        *slot = Ok(Some(Self::$name $({ $($($field),+),+ })?));
+                        Ok(())
                     })+
                     _ => Err(Stop::Unknown),
                 }
