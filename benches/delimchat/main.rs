@@ -12,11 +12,7 @@ use criterion::{BenchmarkGroup, Criterion, SamplingMode, Throughput};
 use criterion::{criterion_group, criterion_main, measurement::WallTime};
 use delimchat_proto::{CodecConfig, Decoder, FromServer};
 
-use crate::packets::{ALIAS, SIZES, Size, USERNAME, owned_reads, reads};
-
-/// A large read of a busy server.
-const LARGE: usize = 16 * 1024;
-const SMALL: usize = 100;
+use crate::packets::{ALIAS, READS, SIZES, Size, USERNAME};
 
 /// The cases of one comparison, one right after the other.
 fn compare<'c>(
@@ -52,56 +48,50 @@ fn decode(c: &mut Criterion) {
     for size in SIZES {
         let packets = size.packets();
         let stream = size.stream(packets);
-        let (whole, large) = (reads(&stream, usize::MAX), reads(&stream, LARGE));
         let (pieces, _) = subjects::pieces(&stream);
+        for reads in READS {
+            let slices = reads.slices(&stream);
+            let name = format!("delimchat decode {} {}", size.name, reads.name);
+            let mut group = compare(c, &name, size, packets);
+            if slices.len() == 1 {
+                case(&mut group, "walker", packets, || subjects::walker(black_box(&stream)));
+            }
+            let mut ours = decoder();
+            case(&mut group, "borrowed", packets, || {
+                subjects::borrowed(&mut ours, black_box(&slices))
+            });
+            let (mut codec, mut buffer) = (subjects::any_delimiter_codec(), BytesMut::new());
+            case(&mut group, "any-delimiter", pieces, || {
+                subjects::any_delimiter(&mut codec, &mut buffer, black_box(&slices))
+            });
+            group.finish();
 
-        let name = format!("delimchat decode {} whole", size.name);
-        let mut group = compare(c, &name, size, packets);
-        case(&mut group, "walker", packets, || subjects::walker(black_box(&stream)));
-        let mut ours = decoder();
-        case(&mut group, "borrowed", packets, || subjects::borrowed(&mut ours, black_box(&whole)));
-        group.finish();
-
-        let mut group = compare(c, &format!("delimchat decode {}", size.name), size, packets);
-        let mut ours = decoder();
-        case(&mut group, "borrowed", packets, || subjects::borrowed(&mut ours, black_box(&large)));
-        let (mut codec, mut buffer) = (subjects::any_delimiter_codec(), BytesMut::new());
-        case(&mut group, "any-delimiter", pieces, || {
-            subjects::any_delimiter(&mut codec, &mut buffer, black_box(&large))
-        });
-        group.finish();
-
-        let mut group = compare(c, &format!("delimchat payload {}", size.name), size, packets);
-        let (mut ours, mut payload) = (decoder(), Vec::new());
-        case(&mut group, "borrowed", packets, || {
-            subjects::borrowed_payload(&mut ours, black_box(&large), &mut payload)
-        });
-        let (mut ours, bytes) = (decoder(), owned_reads(&stream, LARGE));
-        case(&mut group, "owned", packets, || subjects::owned_payload(&mut ours, black_box(&bytes)));
-        let (mut codec, mut buffer) = (subjects::any_delimiter_codec(), BytesMut::new());
-        case(&mut group, "any-delimiter", pieces, || {
-            subjects::any_delimiter_payload(&mut codec, &mut buffer, black_box(&large))
-        });
-        group.finish();
-
-        let small = reads(&stream, SMALL);
-        let name = format!("delimchat decode {} 100 B reads", size.name);
-        let mut group = compare(c, &name, size, packets);
-        let mut ours = decoder();
-        case(&mut group, "borrowed", packets, || subjects::borrowed(&mut ours, black_box(&small)));
-        let (mut codec, mut buffer) = (subjects::any_delimiter_codec(), BytesMut::new());
-        case(&mut group, "any-delimiter", pieces, || {
-            subjects::any_delimiter(&mut codec, &mut buffer, black_box(&small))
-        });
-        group.finish();
+            if reads.name == READS[2].name {
+                continue;
+            }
+            let name = format!("delimchat payload {} {}", size.name, reads.name);
+            let mut group = compare(c, &name, size, packets);
+            let (mut ours, mut payload) = (decoder(), Vec::new());
+            case(&mut group, "borrowed", packets, || {
+                subjects::borrowed_payload(&mut ours, black_box(&slices), &mut payload)
+            });
+            let (mut ours, bytes) = (decoder(), reads.bytes(&stream));
+            case(&mut group, "owned", packets, || {
+                subjects::owned_payload(&mut ours, black_box(&bytes))
+            });
+            let (mut codec, mut buffer) = (subjects::any_delimiter_codec(), BytesMut::new());
+            case(&mut group, "any-delimiter", pieces, || {
+                subjects::any_delimiter_payload(&mut codec, &mut buffer, black_box(&slices))
+            });
+            group.finish();
+        }
     }
 }
 
 fn encode(c: &mut Criterion) {
     let config = CodecConfig::default();
     for size in SIZES {
-        // As much as a busy connection writes at once.
-        let packets = (256 * 1024 / size.packet()).min(1024);
+        let packets = size.packets();
         let deliveries = size.deliveries(packets);
         let mut group = compare(c, &format!("delimchat encode {}", size.name), size, packets);
 
@@ -164,7 +154,10 @@ fn count(_: &mut Criterion) {
         let stream = size.stream(2000);
         let ours = subjects::borrowed(&mut decoder(), &[&stream]);
         let (pieces, right) = subjects::pieces(&stream);
-        println!("{} of 2000 packets: ours {ours}; any-delimiter {pieces} pieces, {right} right", size.name);
+        println!(
+            "{} of 2000 packets: ours {ours}; any-delimiter {pieces} pieces, {right} right",
+            size.name
+        );
         assert!(ours == 2000 && pieces > 2000 && right < 1700);
     }
 }

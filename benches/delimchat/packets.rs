@@ -20,9 +20,8 @@ pub(crate) const SIZES: [Size; 3] = [
 pub(crate) const USERNAME: &str = "ada.lovelace";
 pub(crate) const ALIAS: &str = "Countess";
 
-const STREAM: usize = 64 * 1024;
-/// Enough to forget the start and the end of a stream.
-const MAX_PACKETS: usize = 2000;
+/// What a server reads at once if there is much, into a buffer that it uses again and again.
+const STREAM: usize = 32 * 1024;
 
 /// What one packet is made of.
 pub(crate) struct Delivery {
@@ -64,9 +63,9 @@ impl Size {
         1 + 1 + 16 + 1 + 8 + 1 + USERNAME.len() + 1 + ALIAS.len() + 1 + self.chars + 1
     }
 
-    /// Packets in a stream of about 1 MiB.
+    /// Packets in a stream.
     pub(crate) fn packets(self) -> usize {
-        (STREAM / self.packet()).min(MAX_PACKETS)
+        STREAM / self.packet()
     }
 
     pub(crate) fn deliveries(self, packets: usize) -> Vec<Delivery> {
@@ -89,12 +88,27 @@ impl Size {
     }
 }
 
-/// A stream in reads of so many bytes.
-pub(crate) fn reads(stream: &[u8], bytes: usize) -> Vec<&[u8]> {
-    stream.chunks(bytes).collect()
+/// How a stream arrives.
+#[derive(Clone, Copy)]
+pub(crate) struct Reads {
+    pub(crate) name: &'static str,
+    bytes: usize,
 }
 
-/// The same, each read in an allocation of its own.
-pub(crate) fn owned_reads(stream: &[u8], bytes: usize) -> Vec<Bytes> {
-    stream.chunks(bytes).map(Bytes::copy_from_slice).collect()
+pub(crate) const READS: [Reads; 3] = [
+    Reads { name: "whole", bytes: usize::MAX },
+    // What one packet brings over the Internet.
+    Reads { name: "1460 B reads", bytes: 1460 },
+    Reads { name: "100 B reads", bytes: 100 },
+];
+
+impl Reads {
+    pub(crate) fn slices(self, stream: &[u8]) -> Vec<&[u8]> {
+        stream.chunks(self.bytes).collect()
+    }
+
+    /// Each read in an allocation of its own.
+    pub(crate) fn bytes(self, stream: &[u8]) -> Vec<Bytes> {
+        stream.chunks(self.bytes).map(Bytes::copy_from_slice).collect()
+    }
 }

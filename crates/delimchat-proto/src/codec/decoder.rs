@@ -487,10 +487,7 @@ impl<S: Sender> Decoder<S> {
 
 /// The packet with slices of the `bytes` that it was read from.
 #[inline]
-fn owned<S: Sender>(
-    packet: Decoded<S::Packet<&[u8]>>,
-    bytes: &Bytes,
-) -> Decoded<S::Packet<Bytes>> {
+fn owned<S: Sender>(packet: Decoded<S::Packet<&[u8]>>, bytes: &Bytes) -> Decoded<S::Packet<Bytes>> {
     Ok(packet?.map(|packet| S::map(packet, |field| bytes.slice_ref(field))))
 }
 

@@ -10,4 +10,4 @@ pub use decoder::Decoder;
 pub use framed::{PacketCodec, PacketCodecError};
 pub(crate) use scan::{Decoded, Scan, Stop};
 pub use sender::{FromClient, FromServer, Sender};
-pub(crate) use write::Out;
+pub(crate) use write::put_base64;

@@ -1,5 +1,5 @@
-use crate::{CodecConfig, DecodeError};
 use crate::error::Expected;
+use crate::{CodecConfig, DecodeError};
 
 /// Delimited fields that one packet may have at most.
 const MAX_FIELDS: usize = 8;

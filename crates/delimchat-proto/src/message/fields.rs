@@ -7,7 +7,7 @@ use smallwire_core::Secret;
 use super::base64;
 use super::table::{Field, FieldWidth, MapBytes, Note, Problem, Read};
 use super::{MAX_BASE64, PacketId};
-use crate::codec::{Out, Scan, Stop};
+use crate::codec::{Scan, Stop, put_base64};
 use crate::{
     ByteOrder, ClientMessageId, CodecConfig, ContentError, ContentErrorKind, EndianMarker, RoomId,
     UniqueId, UniqueIdPrefix,
@@ -97,14 +97,16 @@ macro_rules! texts {
                 if bytes.len() > usize::from(limit) {
                     return Err(Problem::TooLong { len: bytes.len(), limit });
                 }
-                let text = self.as_str().map_err(Problem::Content)?;
-                no_delimiter(text.as_bytes())?;
+                if !bytes.iter().all(|byte| byte.is_ascii_graphic()) {
+                    let text = self.as_str().map_err(Problem::Content)?;
+                    no_delimiter(text.as_bytes())?;
+                }
                 Ok(bytes.len())
             }
 
             #[inline]
-            fn put<D: BufMut>(&self, _: &CodecConfig, out: &mut Out<'_, D>) {
-                out.slice(self.as_bytes());
+            fn put(&self, _: &CodecConfig, dst: &mut impl BufMut) {
+                dst.put_slice(self.as_bytes());
             }
         }
 
@@ -298,10 +300,10 @@ impl<B: AsRef<[u8]>> Field for Base64<B> {
     }
 
     #[inline]
-    fn put<D: BufMut>(&self, _: &CodecConfig, out: &mut Out<'_, D>) {
+    fn put(&self, _: &CodecConfig, dst: &mut impl BufMut) {
         match &self.0 {
-            Form::Text(text) => out.slice(text.as_ref()),
-            Form::Payload(payload) => out.base64(payload.as_ref()),
+            Form::Text(text) => dst.put_slice(text.as_ref()),
+            Form::Payload(payload) => put_base64(payload.as_ref(), dst),
         }
     }
 }
@@ -369,9 +371,9 @@ impl Field for ByteOrderField {
         Err(Problem::Content(ContentError { kind, offset: 0 }))
     }
 
-    fn put<D: BufMut>(&self, config: &CodecConfig, out: &mut Out<'_, D>) {
+    fn put(&self, config: &CodecConfig, dst: &mut impl BufMut) {
         if let Self::Valid(order) = self {
-            out.byte(match (config.endian_marker, order) {
+            dst.put_u8(match (config.endian_marker, order) {
                 (EndianMarker::Numeric, ByteOrder::LittleEndian) => 0x01,
                 (EndianMarker::Numeric, ByteOrder::BigEndian) => 0x02,
                 (EndianMarker::Letter, ByteOrder::LittleEndian) => b'L',
@@ -526,12 +528,12 @@ impl<B: AsRef<[u8]>> Field for PacketList<B> {
         }
     }
 
-    fn put<D: BufMut>(&self, _: &CodecConfig, out: &mut Out<'_, D>) {
+    fn put(&self, _: &CodecConfig, dst: &mut impl BufMut) {
         for (at, id) in self.iter().enumerate() {
             if at > 0 {
-                out.byte(0xFF);
+                dst.put_u8(0xFF);
             }
-            out.byte(id.0);
+            dst.put_u8(id.0);
         }
     }
 }
@@ -565,8 +567,8 @@ impl<T: Field> Field for Secret<T> {
     }
 
     #[inline]
-    fn put<D: BufMut>(&self, config: &CodecConfig, out: &mut Out<'_, D>) {
-        self.expose().put(config, out);
+    fn put(&self, config: &CodecConfig, dst: &mut impl BufMut) {
+        self.expose().put(config, dst);
     }
 }
 
@@ -598,9 +600,9 @@ impl<T: Field> Field for Option<T> {
         self.as_ref().map_or(Ok(0), |field| field.check(config, note))
     }
 
-    fn put<D: BufMut>(&self, config: &CodecConfig, out: &mut Out<'_, D>) {
+    fn put(&self, config: &CodecConfig, dst: &mut impl BufMut) {
         if let Some(field) = self {
-            field.put(config, out);
+            field.put(config, dst);
         }
     }
 }
@@ -632,8 +634,8 @@ macro_rules! fixed {
             }
 
             #[inline]
-            fn put<D: BufMut>(&self, _: &CodecConfig, out: &mut Out<'_, D>) {
-                out.slice(&self.0);
+            fn put(&self, _: &CodecConfig, dst: &mut impl BufMut) {
+                dst.put_slice(&self.0);
             }
         }
 
@@ -671,8 +673,8 @@ impl Field for u32 {
     }
 
     #[inline]
-    fn put<D: BufMut>(&self, config: &CodecConfig, out: &mut Out<'_, D>) {
-        out.slice(&config.byte_order.write(*self));
+    fn put(&self, config: &CodecConfig, dst: &mut impl BufMut) {
+        dst.put_slice(&config.byte_order.write(*self));
     }
 }
 

@@ -3,7 +3,7 @@
 use bytes::BufMut;
 
 use super::table::{Field, FieldWidth, MapBytes, Note, Problem, Read};
-use crate::codec::{Out, Scan, Stop};
+use crate::codec::{Scan, Stop};
 use crate::{CodecConfig, StatusDigits};
 
 macro_rules! statuses {
@@ -59,8 +59,8 @@ macro_rules! statuses {
             }
 
             #[inline]
-            fn put<D: BufMut>(&self, config: &CodecConfig, out: &mut Out<'_, D>) {
-                out.byte(self.code(config.status_digits));
+            fn put(&self, config: &CodecConfig, dst: &mut impl BufMut) {
+                dst.put_u8(self.code(config.status_digits));
             }
         }
 

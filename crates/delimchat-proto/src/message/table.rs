@@ -4,7 +4,7 @@
 use bytes::BufMut;
 
 use super::PacketId;
-use crate::codec::{Out, Scan, Stop};
+use crate::codec::{Scan, Stop};
 use crate::{CodecConfig, ContentError, ContentErrorKind, EncodeError};
 
 /// The layout of a packet: its row of the table.
@@ -120,7 +120,7 @@ pub(crate) trait Field {
     /// Bytes on the wire, if it can be written.
     fn check(&self, config: &CodecConfig, note: Note) -> Result<usize, Problem>;
 
-    fn put<D: BufMut>(&self, config: &CodecConfig, out: &mut Out<'_, D>);
+    fn put(&self, config: &CodecConfig, dst: &mut impl BufMut);
 }
 
 /// A field with the bytes that it keeps replaced, if it keeps any.
@@ -375,24 +375,22 @@ macro_rules! packets {
                 dst: &mut impl BufMut,
             ) -> Result<(), EncodeError> {
                 fits(self.check(config)?, config, dst)?;
-                let mut out = Out::new(dst);
                 match self {
                     $(Self::$name $({ $($($field),+),+ })? => {
-                        out.byte($id);
+                        dst.put_u8($id);
                         $(
-                            out.byte(0xFF);
-                            out.slice($literal.as_bytes());
+                            dst.put_u8(0xFF);
+                            dst.put_slice($literal.as_bytes());
                         )?
                         $($(
                             if !($(Field::is_missing($field))||+) {
-                                out.byte(0xFF);
+                                dst.put_u8(0xFF);
                             }
-                            $(Field::put($field, config, &mut out);)+
+                            $(Field::put($field, config, dst);)+
                         )+)?
                     })+
                 }
-                out.byte(0x00);
-                out.flush();
+                dst.put_u8(0x00);
                 Ok(())
             }
         }
