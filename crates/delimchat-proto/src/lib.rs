@@ -8,6 +8,7 @@
     clippy::panic,
     clippy::unwrap_used
 )]
+#![allow(clippy::inline_always, reason = "what reads fields must not cost a call for each")]
 
 extern crate alloc;
 #[cfg(feature = "std")]

@@ -267,7 +267,7 @@ impl<S: Sender> Decoder<S> {
         input: &mut &[u8],
     ) -> Result<(), DecodeError> {
         if stop == Stop::Incomplete && input.len() < self.config.packet_limit() {
-            self.carry.extend_from_slice(input);
+            self.keep(input);
             self.progress = progress;
             *input = &[];
             return Ok(());
@@ -377,6 +377,13 @@ impl<S: Sender> Decoder<S> {
         if self.head > 0 {
             self.carry.drain(..self.head);
             self.head = 0;
+        }
+        let needed = self.carry.len().saturating_add(more.len());
+        let capacity = self.carry.capacity();
+        if needed > capacity {
+            // By doubling, but to no more than a packet may have.
+            let wanted = capacity.saturating_mul(2).min(self.config.packet_limit()).max(needed);
+            self.carry.reserve_exact(wanted.saturating_sub(self.carry.len()));
         }
         self.carry.extend_from_slice(more);
     }

@@ -278,8 +278,7 @@ impl<B: AsRef<[u8]>> fmt::Debug for Base64<B> {
 impl<'a> Read<'a> for Base64<&'a [u8]> {
     #[inline(always)]
     fn read<const RESUME: bool>(scan: &mut Scan<'a, '_>) -> Result<Self, Stop> {
-        const LIMIT: u16 = MAX_BASE64 as u16;
-        scan.delimited::<RESUME, false>(LIMIT).map(Self::from_text)
+        scan.delimited::<RESUME, false>(base64::LIMIT).map(Self::from_text)
     }
 }
 
@@ -293,7 +292,7 @@ impl<B: AsRef<[u8]>> Field for Base64<B> {
         }
         let len = self.encoded_len();
         if len > MAX_BASE64 {
-            return Err(Problem::TooLong { len, limit: MAX_BASE64 as u16 });
+            return Err(Problem::TooLong { len, limit: base64::LIMIT });
         }
         self.check().map_err(Problem::Content)?;
         Ok(len)
