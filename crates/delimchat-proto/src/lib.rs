@@ -8,7 +8,7 @@
     clippy::panic,
     clippy::unwrap_used
 )]
-#![allow(clippy::inline_always, reason = "what reads fields must not cost a call for each")]
+#![allow(clippy::inline_always, reason = "else most of the time goes into calls")]
 
 extern crate alloc;
 #[cfg(feature = "std")]
@@ -24,11 +24,12 @@ pub use codec::{Decoder, FromClient, FromServer, Sender};
 pub use codec::{PacketCodec, PacketCodecError};
 pub use config::{ByteOrder, CodecConfig, EndianMarker, StatusDigits};
 pub use error::{
-    ContentError, ContentErrorKind, DecodeError, DecodeErrorKind, EncodeError, Expected, Overlong,
+    ContentError, ContentErrorKind, DecodeError, DecodeErrorKind, EncodeError, Expected,
+    FieldsError, Overlong,
 };
 pub use message::{
     Alias, Authorization, Base64, ByteOrderField, ClientMessageId, ClientPacket, ClientPacketRef,
-    Email, FieldLayout, FieldWidth, GroupLayout, HeadCountStatus, JoinRoomStatus, Layout,
+    Email, FieldLayout, FieldRef, FieldWidth, GroupLayout, HeadCountStatus, JoinRoomStatus, Layout,
     LoginByteOrderStatus, LoginPasswordStatus, LoginUsernameStatus, LongMessageStatus,
     LongRoomStatus, MAX_BASE64, NewAliasStatus, PacketId, PacketList, PacketSet, PartNumberStatus,
     PartRoomStatus, RegisterEmailStatus, RegisterPasswordStatus, RegisterUsernameStatus, RoomId,

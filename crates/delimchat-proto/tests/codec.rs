@@ -481,9 +481,13 @@ fn d3_what_is_malformed_is_known_before_its_end_has_come() {
 #[test]
 fn d3_every_max_packet_dropped_is_one_more() {
     let config = CONFIG().max_packet(100);
-    for (dropped, lens) in
-        [(98, vec![99]), (99, vec![100]), (100, vec![100, 1]), (250, vec![100, 100, 51])]
-    {
+    for (dropped, lens) in [
+        (98, vec![99]),
+        (100, vec![101]),
+        (101, vec![100, 2]),
+        (200, vec![100, 101]),
+        (250, vec![100, 100, 51]),
+    ] {
         let mut bytes = vec![7; dropped];
         bytes.push(0);
         bytes.extend(SP);

@@ -399,23 +399,27 @@ impl<S: Sender> Decoder<S> {
     /// Drops what comes before a `00`.
     fn skip(&mut self, mut skipped: DecodeError, input: &mut &[u8]) -> Result<(), DecodeError> {
         let limit = self.config.packet_limit();
-        let room = limit.saturating_sub(usize::try_from(skipped.len).unwrap_or(limit));
-        let piece = input.get(..room).unwrap_or(input);
-        let end = memchr::memchr(0, piece).map(|at| at.saturating_add(1));
-        let len = end.unwrap_or(piece.len());
+        let left = limit.saturating_sub(usize::try_from(skipped.len).unwrap_or(limit));
+        let (len, end) = through_end(input, left);
         *input = input.get(len..).unwrap_or_default();
         self.offset = self.offset.wrapping_add(len as u64);
         skipped.len = skipped.len.wrapping_add(len as u64);
         self.start = skipped.offset;
-        let full = len == room;
-        self.skipped = if end.is_some() || self.ended {
-            None
-        } else if full {
-            Some(unterminated(skipped.id, self.offset))
-        } else {
-            Some(skipped)
+        let done = match end {
+            End::Found => {
+                self.skipped = None;
+                true
+            }
+            End::Beyond => {
+                self.skipped = Some(unterminated(skipped.id, self.offset));
+                true
+            }
+            End::Unknown => {
+                self.skipped = if self.ended { None } else { Some(skipped) };
+                self.ended && skipped.len > 0
+            }
         };
-        if end.is_some() || full || (self.ended && skipped.len > 0) { Err(skipped) } else { Ok(()) }
+        if done { Err(skipped) } else { Ok(()) }
     }
 
     /// What is wrong, in the words of a report.
@@ -434,8 +438,6 @@ impl<S: Sender> Decoder<S> {
     /// Decides what goes with the packet at the front of `bytes`, which is none (D3).
     #[cold]
     fn condemn(&mut self, mut kind: DecodeErrorKind, bytes: &[u8]) -> Verdict {
-        let limit = self.config.packet_limit();
-        let bytes = bytes.get(..limit).unwrap_or(bytes);
         let id = PacketId(bytes.first().copied().unwrap_or_default());
         let mut from = 1;
         if id.0 == 0xFF {
@@ -450,19 +452,22 @@ impl<S: Sender> Decoder<S> {
             // Up to there its layout is good, so a `00` before it doesn't end it.
             from = usize::try_from(at.wrapping_sub(self.offset)).unwrap_or(from);
         }
-        let end = memchr::memchr(0, bytes.get(from..).unwrap_or_default());
-        let end = end.map(|at| at.saturating_add(from).saturating_add(1));
-        let len = end.unwrap_or(bytes.len());
+        let left = self.config.packet_limit().saturating_sub(from);
+        let (len, end) = through_end(bytes.get(from..).unwrap_or_default(), left);
+        let len = len.saturating_add(from);
         let error = DecodeError { kind, id, offset: self.offset, len: len as u64 };
-        let behind = self.offset.wrapping_add(len as u64);
-        let report = if end.is_some() || self.ended {
-            Some(error)
-        } else if len >= limit {
-            self.skipped = Some(unterminated(id, behind));
-            Some(error)
-        } else {
-            self.skipped = Some(error);
-            None
+        let report = match end {
+            End::Found => Some(error),
+            End::Beyond => {
+                let behind = self.offset.wrapping_add(len as u64);
+                self.skipped = Some(unterminated(id, behind));
+                Some(error)
+            }
+            End::Unknown if self.ended => Some(error),
+            End::Unknown => {
+                self.skipped = Some(error);
+                None
+            }
         };
         Verdict { len, report }
     }
@@ -508,6 +513,25 @@ struct Verdict {
 #[inline]
 fn window<'a>(bytes: &'a [u8], config: &CodecConfig) -> &'a [u8] {
     bytes.get(..config.packet_limit()).unwrap_or(bytes)
+}
+
+/// Whether a `00` comes in time.
+enum End {
+    Found,
+    /// It comes after what one report may have.
+    Beyond,
+    /// There are too few bytes to say.
+    Unknown,
+}
+
+/// How many bytes go to a report that `left` more fit into, besides the `00` itself.
+fn through_end(bytes: &[u8], left: usize) -> (usize, End) {
+    let window = bytes.get(..=left).unwrap_or(bytes);
+    match memchr::memchr(0, window) {
+        Some(at) => (at.saturating_add(1), End::Found),
+        None if window.len() > left => (left, End::Beyond),
+        None => (window.len(), End::Unknown),
+    }
 }
 
 fn unterminated(id: PacketId, offset: u64) -> DecodeError {

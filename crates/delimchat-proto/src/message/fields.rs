@@ -5,7 +5,7 @@ use bytes::{BufMut, Bytes};
 use smallwire_core::Secret;
 
 use super::base64;
-use super::table::{Field, FieldWidth, MapBytes, Note, Problem, Read};
+use super::table::{Field, FieldRef, FieldWidth, Make, MapBytes, Note, Problem, Read};
 use super::{MAX_BASE64, PacketId};
 use crate::codec::{Scan, Stop, put_base64};
 use crate::{
@@ -108,6 +108,21 @@ macro_rules! texts {
             fn put(&self, _: &CodecConfig, dst: &mut impl BufMut) {
                 dst.put_slice(self.as_bytes());
             }
+
+            fn view(&self) -> Option<FieldRef<'_>> {
+                let invalid = FieldRef::Invalid(self.as_bytes());
+                Some(self.as_str().map_or(invalid, FieldRef::Text))
+            }
+        }
+
+        impl<'a> Make<'a> for $name<&'a [u8]> {
+            fn make(field: Option<FieldRef<'a>>) -> Option<Self> {
+                match field? {
+                    FieldRef::Text(text) => Some(Self(text.as_bytes())),
+                    FieldRef::Invalid(bytes) => Some(Self(bytes)),
+                    _ => None,
+                }
+            }
         }
 
         impl<B, C> MapBytes<B, C> for $name<B> {
@@ -190,6 +205,13 @@ impl<B> Base64<B> {
 }
 
 impl<B: AsRef<[u8]>> Base64<B> {
+    fn borrow(&self) -> Base64<&[u8]> {
+        Base64(match &self.0 {
+            Form::Text(text) => Form::Text(text.as_ref()),
+            Form::Payload(payload) => Form::Payload(payload.as_ref()),
+        })
+    }
+
     /// Whether there is no payload.
     #[inline]
     pub fn is_empty(&self) -> bool {
@@ -305,6 +327,28 @@ impl<B: AsRef<[u8]>> Field for Base64<B> {
             Form::Payload(payload) => put_base64(payload.as_ref(), dst),
         }
     }
+
+    fn view(&self) -> Option<FieldRef<'_>> {
+        Some(FieldRef::Base64(self.borrow()))
+    }
+}
+
+impl<'a> Make<'a> for Base64<&'a [u8]> {
+    fn make(field: Option<FieldRef<'a>>) -> Option<Self> {
+        match field? {
+            FieldRef::Base64(field) => Some(field),
+            _ => None,
+        }
+    }
+}
+
+impl<'a> Make<'a> for Secret<Base64<&'a [u8]>> {
+    fn make(field: Option<FieldRef<'a>>) -> Option<Self> {
+        match field? {
+            FieldRef::Password(field) => Some(field),
+            _ => None,
+        }
+    }
 }
 
 impl<B, C> MapBytes<B, C> for Base64<B> {
@@ -378,6 +422,19 @@ impl Field for ByteOrderField {
                 (EndianMarker::Letter, ByteOrder::LittleEndian) => b'L',
                 (EndianMarker::Letter, ByteOrder::BigEndian) => b'B',
             });
+        }
+    }
+
+    fn view(&self) -> Option<FieldRef<'_>> {
+        Some(FieldRef::ByteOrder(*self))
+    }
+}
+
+impl<'a> Make<'a> for ByteOrderField {
+    fn make(field: Option<FieldRef<'a>>) -> Option<Self> {
+        match field? {
+            FieldRef::ByteOrder(field) => Some(field),
+            _ => None,
         }
     }
 }
@@ -535,6 +592,23 @@ impl<B: AsRef<[u8]>> Field for PacketList<B> {
             dst.put_u8(id.0);
         }
     }
+
+    fn view(&self) -> Option<FieldRef<'_>> {
+        Some(FieldRef::Packets(PacketList(match &self.0 {
+            List::Wire(bytes) => List::Wire(bytes.as_ref()),
+            List::Ids(bytes) => List::Ids(bytes.as_ref()),
+            List::Set(set) => List::Set(*set),
+        })))
+    }
+}
+
+impl<'a> Make<'a> for PacketList<&'a [u8]> {
+    fn make(field: Option<FieldRef<'a>>) -> Option<Self> {
+        match field? {
+            FieldRef::Packets(field) => Some(field),
+            _ => None,
+        }
+    }
 }
 
 impl<B, C> MapBytes<B, C> for PacketList<B> {
@@ -568,6 +642,13 @@ impl<T: Field> Field for Secret<T> {
     #[inline]
     fn put(&self, config: &CodecConfig, dst: &mut impl BufMut) {
         self.expose().put(config, dst);
+    }
+
+    fn view(&self) -> Option<FieldRef<'_>> {
+        match self.expose().view() {
+            Some(FieldRef::Base64(field)) => Some(FieldRef::Password(Secret::new(field))),
+            other => other,
+        }
     }
 }
 
@@ -604,6 +685,19 @@ impl<T: Field> Field for Option<T> {
             field.put(config, dst);
         }
     }
+
+    fn view(&self) -> Option<FieldRef<'_>> {
+        self.as_ref()?.view()
+    }
+}
+
+impl<'a, T: Make<'a>> Make<'a> for Option<T> {
+    fn make(field: Option<FieldRef<'a>>) -> Option<Self> {
+        match field {
+            None => Some(None),
+            field => T::make(field).map(Some),
+        }
+    }
 }
 
 impl<B, C, T: MapBytes<B, C>> MapBytes<B, C> for Option<T> {
@@ -635,6 +729,19 @@ macro_rules! fixed {
             #[inline]
             fn put(&self, _: &CodecConfig, dst: &mut impl BufMut) {
                 dst.put_slice(&self.0);
+            }
+
+            fn view(&self) -> Option<FieldRef<'_>> {
+                Some(FieldRef::Opaque(&self.0))
+            }
+        }
+
+        impl<'a> Make<'a> for $name {
+            fn make(field: Option<FieldRef<'a>>) -> Option<Self> {
+                match field? {
+                    FieldRef::Opaque(bytes) => bytes.try_into().ok().map(Self),
+                    _ => None,
+                }
             }
         }
 
@@ -674,6 +781,19 @@ impl Field for u32 {
     #[inline]
     fn put(&self, config: &CodecConfig, dst: &mut impl BufMut) {
         dst.put_slice(&config.byte_order.write(*self));
+    }
+
+    fn view(&self) -> Option<FieldRef<'_>> {
+        Some(FieldRef::Number(*self))
+    }
+}
+
+impl<'a> Make<'a> for u32 {
+    fn make(field: Option<FieldRef<'a>>) -> Option<Self> {
+        match field? {
+            FieldRef::Number(number) => Some(number),
+            _ => None,
+        }
     }
 }
 

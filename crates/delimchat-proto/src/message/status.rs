@@ -2,7 +2,7 @@
 
 use bytes::BufMut;
 
-use super::table::{Field, FieldWidth, MapBytes, Note, Problem, Read};
+use super::table::{Field, FieldRef, FieldWidth, Make, MapBytes, Note, Problem, Read};
 use crate::codec::{Scan, Stop};
 use crate::{CodecConfig, StatusDigits};
 
@@ -61,6 +61,17 @@ macro_rules! statuses {
             #[inline]
             fn put(&self, config: &CodecConfig, dst: &mut impl BufMut) {
                 dst.put_u8(self.code(config.status_digits));
+            }
+
+            fn view(&self) -> Option<FieldRef<'_>> {
+                Some(FieldRef::Status(self.name()))
+            }
+        }
+
+        impl<'a> Make<'a> for $name {
+            fn make(field: Option<FieldRef<'a>>) -> Option<Self> {
+                let Some(FieldRef::Status(name)) = field else { return None };
+                Self::ALL.iter().copied().find(|status| status.name() == name)
             }
         }
 
