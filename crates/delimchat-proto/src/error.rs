@@ -185,6 +185,18 @@ pub enum EncodeError {
     BufferFull,
 }
 
+/// Why a packet can't be made of named fields.
+#[derive(Debug, Clone, Copy, PartialEq, Eq, Error)]
+#[non_exhaustive]
+pub enum FieldsError {
+    /// There is no packet of that name.
+    #[error("unknown packet")]
+    UnknownPacket,
+    /// The field is missing, or isn't what it has to be.
+    #[error("{0} is missing or wrong")]
+    Field(&'static str),
+}
+
 #[cfg(feature = "std")]
 pub use session::{
     AnswerError, DecideError, LoginError, SendError, SessionError, Violation, ViolationKind,

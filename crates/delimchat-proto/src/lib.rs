@@ -8,6 +8,7 @@
     clippy::panic,
     clippy::unwrap_used
 )]
+#![allow(clippy::inline_always, reason = "else most of the time goes into calls")]
 
 extern crate alloc;
 #[cfg(feature = "std")]
@@ -41,7 +42,8 @@ pub use error::{
     AnswerError, DecideError, LoginError, SendError, SessionError, Violation, ViolationKind,
 };
 pub use error::{
-    ContentError, ContentErrorKind, DecodeError, DecodeErrorKind, EncodeError, Expected, Overlong,
+    ContentError, ContentErrorKind, DecodeError, DecodeErrorKind, EncodeError, Expected,
+    FieldsError, Overlong,
 };
 #[cfg(feature = "std")]
 pub use event::{
@@ -52,7 +54,7 @@ pub use event::{
 pub use long::LongMessage;
 pub use message::{
     Alias, Authorization, Base64, ByteOrderField, ClientMessageId, ClientPacket, ClientPacketRef,
-    Email, FieldLayout, FieldWidth, GroupLayout, HeadCountStatus, JoinRoomStatus, Layout,
+    Email, FieldLayout, FieldRef, FieldWidth, GroupLayout, HeadCountStatus, JoinRoomStatus, Layout,
     LoginByteOrderStatus, LoginPasswordStatus, LoginUsernameStatus, LongMessageStatus,
     LongRoomStatus, MAX_BASE64, NewAliasStatus, PacketId, PacketList, PacketSet, PartNumberStatus,
     PartRoomStatus, RegisterEmailStatus, RegisterPasswordStatus, RegisterUsernameStatus, RoomId,

@@ -4,7 +4,7 @@ use core::marker::PhantomData;
 
 use bytes::{Buf, Bytes};
 
-use super::scan::{Progress, Scan, Stop};
+use super::scan::{Decoded, Progress, Scan, Stop};
 use super::sender::Sender;
 use crate::{ByteOrder, CodecConfig, DecodeError, DecodeErrorKind, Expected, MAX_BASE64, PacketId};
 
@@ -89,27 +89,36 @@ impl<S: Sender> Decoder<S> {
         &'a mut self,
         input: &mut &'i [u8],
     ) -> Result<Option<S::Packet<&'a [u8]>>, DecodeError> {
+        let mut decoded = Ok(None);
         loop {
             let mut stopped = None;
             if self.is_plain() {
                 self.skip_ends(input);
                 let mut scan = Scan::new(window(input, &self.config), Progress::NONE, &self.config);
-                match S::parse::<false>(&mut scan) {
-                    Ok(packet) => {
+                match S::parse::<false>(&mut scan, &mut decoded) {
+                    Ok(()) => {
                         let len = scan.len();
                         *input = input.get(len..).unwrap_or_default();
                         self.pass(len);
-                        return Ok(Some(packet));
+                        break;
                     }
                     Err(stop) => stopped = Some((stop, scan.progress)),
                 }
             }
-            match self.next(stopped, input)? {
-                Found::Nothing => return Ok(None),
-                Found::Input => {}
-                Found::Carried(len) => return Ok(self.lend(len)),
+            match self.next(stopped, input) {
+                Ok(Found::Nothing) => break,
+                Ok(Found::Input) => {}
+                Ok(Found::Carried(len)) => {
+                    self.lend(len, &mut decoded);
+                    break;
+                }
+                Err(report) => {
+                    decoded = Err(report);
+                    break;
+                }
             }
         }
+        decoded
     }
 
     /// As [`decode`](Self::decode), but what the packet keeps are slices of `input` that live as long as they are
@@ -128,19 +137,18 @@ impl<S: Sender> Decoder<S> {
             if self.is_plain() {
                 self.skip_ends(&mut rest);
                 let mut scan = Scan::new(window(rest, &self.config), Progress::NONE, &self.config);
-                let packet = match S::parse::<false>(&mut scan) {
-                    Ok(packet) => Some(S::map(packet, |field| input.slice_ref(field))),
-                    Err(stop) => {
-                        stopped = Some((stop, scan.progress));
-                        None
+                let mut decoded = Ok(None);
+                let result = S::parse::<false>(&mut scan, &mut decoded);
+                let (len, progress) = (scan.len(), scan.progress);
+                match result {
+                    Ok(()) => {
+                        let packet = owned::<S>(decoded, input);
+                        let before = input.len().saturating_sub(rest.len());
+                        input.advance(before.saturating_add(len));
+                        self.pass(len);
+                        return packet;
                     }
-                };
-                if packet.is_some() {
-                    let len = scan.len();
-                    let before = input.len().saturating_sub(rest.len());
-                    input.advance(before.saturating_add(len));
-                    self.pass(len);
-                    return Ok(packet);
+                    Err(stop) => stopped = Some((stop, progress)),
                 }
             }
             let found = self.next(stopped, &mut rest);
@@ -153,7 +161,7 @@ impl<S: Sender> Decoder<S> {
                     return Ok(None);
                 }
                 Found::Input => {}
-                Found::Carried(len) => return Ok(self.copy_out(len)),
+                Found::Carried(len) => return self.copy_out(len),
             }
         }
     }
@@ -259,7 +267,7 @@ impl<S: Sender> Decoder<S> {
         input: &mut &[u8],
     ) -> Result<(), DecodeError> {
         if stop == Stop::Incomplete && input.len() < self.config.packet_limit() {
-            self.carry.extend_from_slice(input);
+            self.keep(input);
             self.progress = progress;
             *input = &[];
             return Ok(());
@@ -299,9 +307,24 @@ impl<S: Sender> Decoder<S> {
         // Bytes of the input that stand at the end of the carry, too.
         let mut borrowed = 0_usize;
         let stop = loop {
+            let have = self.unfinished().len();
+            let more = input.get(borrowed..).unwrap_or_default();
+            let more = more.get(..limit.saturating_sub(have)).unwrap_or(more);
+            // In a delimited field nothing else counts than where it ends.
+            if !self.overdue
+                && !more.is_empty()
+                && let Some((len, told)) = self.progress.look_on(have, more)
+            {
+                self.keep(more.get(..len).unwrap_or_default());
+                borrowed = borrowed.saturating_add(len);
+                if !told && borrowed == input.len() && have.saturating_add(len) < limit {
+                    *input = &[];
+                    return Ok(Some(Found::Nothing));
+                }
+            }
             let mut scan =
                 Scan::new(window(self.unfinished(), &self.config), self.progress, &self.config);
-            let stop = S::parse::<true>(&mut scan).err();
+            let stop = S::parse::<true>(&mut scan, &mut Ok(None)).err();
             let (len, progress) = (scan.len(), scan.progress);
             self.progress = progress;
             let Some(stop) = stop else {
@@ -321,14 +344,12 @@ impl<S: Sender> Decoder<S> {
                 *input = &[];
                 return Ok(Some(Found::Nothing));
             }
-            if self.head > 0 {
-                self.carry.drain(..self.head);
-                self.head = 0;
+            if !self.progress.is_inside(have) {
+                // More than what may come before a delimited field.
+                let more = more.get(..limit.saturating_sub(have).min(64)).unwrap_or(more);
+                self.keep(more);
+                borrowed = borrowed.saturating_add(more.len());
             }
-            // No more than twice what is needed.
-            let step = have.max(256).min(limit.saturating_sub(have)).min(more.len());
-            self.carry.extend_from_slice(more.get(..step).unwrap_or_default());
-            borrowed = borrowed.saturating_add(step);
         };
         let have = self.unfinished().len();
         let kind = match stop {
@@ -350,6 +371,23 @@ impl<S: Sender> Decoder<S> {
         verdict.report.map_or(Ok(None), Err)
     }
 
+    /// Copies what follows to the end of the carry.
+    #[inline]
+    fn keep(&mut self, more: &[u8]) {
+        if self.head > 0 {
+            self.carry.drain(..self.head);
+            self.head = 0;
+        }
+        let needed = self.carry.len().saturating_add(more.len());
+        let capacity = self.carry.capacity();
+        if needed > capacity {
+            // By doubling, but to no more than a packet may have.
+            let wanted = capacity.saturating_mul(2).min(self.config.packet_limit()).max(needed);
+            self.carry.reserve_exact(wanted.saturating_sub(self.carry.len()));
+        }
+        self.carry.extend_from_slice(more);
+    }
+
     /// Of the bytes `borrowed` from the input, takes those that belong to the first `len` of the carry.
     fn give_back(&mut self, len: usize, borrowed: usize, input: &mut &[u8]) {
         let own = self.carry.len().saturating_sub(borrowed);
@@ -361,23 +399,27 @@ impl<S: Sender> Decoder<S> {
     /// Drops what comes before a `00`.
     fn skip(&mut self, mut skipped: DecodeError, input: &mut &[u8]) -> Result<(), DecodeError> {
         let limit = self.config.packet_limit();
-        let room = limit.saturating_sub(usize::try_from(skipped.len).unwrap_or(limit));
-        let piece = input.get(..room).unwrap_or(input);
-        let end = memchr::memchr(0, piece).map(|at| at.saturating_add(1));
-        let len = end.unwrap_or(piece.len());
+        let left = limit.saturating_sub(usize::try_from(skipped.len).unwrap_or(limit));
+        let (len, end) = through_end(input, left);
         *input = input.get(len..).unwrap_or_default();
         self.offset = self.offset.wrapping_add(len as u64);
         skipped.len = skipped.len.wrapping_add(len as u64);
         self.start = skipped.offset;
-        let full = len == room;
-        self.skipped = if end.is_some() || self.ended {
-            None
-        } else if full {
-            Some(unterminated(skipped.id, self.offset))
-        } else {
-            Some(skipped)
+        let done = match end {
+            End::Found => {
+                self.skipped = None;
+                true
+            }
+            End::Beyond => {
+                self.skipped = Some(unterminated(skipped.id, self.offset));
+                true
+            }
+            End::Unknown => {
+                self.skipped = if self.ended { None } else { Some(skipped) };
+                self.ended && skipped.len > 0
+            }
         };
-        if end.is_some() || full || (self.ended && skipped.len > 0) { Err(skipped) } else { Ok(()) }
+        if done { Err(skipped) } else { Ok(()) }
     }
 
     /// What is wrong, in the words of a report.
@@ -396,8 +438,6 @@ impl<S: Sender> Decoder<S> {
     /// Decides what goes with the packet at the front of `bytes`, which is none (D3).
     #[cold]
     fn condemn(&mut self, mut kind: DecodeErrorKind, bytes: &[u8]) -> Verdict {
-        let limit = self.config.packet_limit();
-        let bytes = bytes.get(..limit).unwrap_or(bytes);
         let id = PacketId(bytes.first().copied().unwrap_or_default());
         let mut from = 1;
         if id.0 == 0xFF {
@@ -412,45 +452,55 @@ impl<S: Sender> Decoder<S> {
             // Up to there its layout is good, so a `00` before it doesn't end it.
             from = usize::try_from(at.wrapping_sub(self.offset)).unwrap_or(from);
         }
-        let end = memchr::memchr(0, bytes.get(from..).unwrap_or_default());
-        let end = end.map(|at| at.saturating_add(from).saturating_add(1));
-        let len = end.unwrap_or(bytes.len());
+        let left = self.config.packet_limit().saturating_sub(from);
+        let (len, end) = through_end(bytes.get(from..).unwrap_or_default(), left);
+        let len = len.saturating_add(from);
         let error = DecodeError { kind, id, offset: self.offset, len: len as u64 };
-        let behind = self.offset.wrapping_add(len as u64);
-        let report = if end.is_some() || self.ended {
-            Some(error)
-        } else if len >= limit {
-            self.skipped = Some(unterminated(id, behind));
-            Some(error)
-        } else {
-            self.skipped = Some(error);
-            None
+        let report = match end {
+            End::Found => Some(error),
+            End::Beyond => {
+                let behind = self.offset.wrapping_add(len as u64);
+                self.skipped = Some(unterminated(id, behind));
+                Some(error)
+            }
+            End::Unknown if self.ended => Some(error),
+            End::Unknown => {
+                self.skipped = Some(error);
+                None
+            }
         };
         Verdict { len, report }
     }
 
     /// The packet of so many bytes at the head of the carry.
-    fn lend(&mut self, len: usize) -> Option<S::Packet<&[u8]>> {
-        let (start, progress) = (self.head, self.progress);
-        let end = start.saturating_add(len);
-        self.head = end;
-        self.progress = Progress::NONE;
-        self.pass(len);
-        let bytes = self.carry.get(start..end).unwrap_or_default();
-        S::parse::<true>(&mut Scan::new(bytes, progress, &self.config)).ok()
+    fn lend<'a>(&'a mut self, len: usize, slot: &mut Decoded<S::Packet<&'a [u8]>>) {
+        let (start, progress) = (self.head, self.take(len));
+        let bytes = self.carry.get(start..self.head).unwrap_or_default();
+        // It was whole before.
+        let _ = S::parse::<true>(&mut Scan::new(bytes, progress, &self.config), slot);
     }
 
     /// The same with bytes of its own, no more than it needs.
-    fn copy_out(&mut self, len: usize) -> Option<S::Packet<Bytes>> {
-        let (start, progress) = (self.head, self.progress);
-        let end = start.saturating_add(len);
-        self.head = end;
-        self.progress = Progress::NONE;
-        self.pass(len);
-        let bytes = Bytes::copy_from_slice(self.carry.get(start..end).unwrap_or_default());
-        let packet = S::parse::<true>(&mut Scan::new(&bytes, progress, &self.config)).ok()?;
-        Some(S::map(packet, |field| bytes.slice_ref(field)))
+    fn copy_out(&mut self, len: usize) -> Decoded<S::Packet<Bytes>> {
+        let (start, progress) = (self.head, self.take(len));
+        let bytes = Bytes::copy_from_slice(self.carry.get(start..self.head).unwrap_or_default());
+        let mut decoded = Ok(None);
+        let _ = S::parse::<true>(&mut Scan::new(&bytes, progress, &self.config), &mut decoded);
+        owned::<S>(decoded, &bytes)
     }
+
+    /// Goes past a packet at the head of the carry; gives what is known of it.
+    fn take(&mut self, len: usize) -> Progress {
+        self.head = self.head.saturating_add(len);
+        self.pass(len);
+        core::mem::replace(&mut self.progress, Progress::NONE)
+    }
+}
+
+/// The packet with slices of the `bytes` that it was read from.
+#[inline]
+fn owned<S: Sender>(packet: Decoded<S::Packet<&[u8]>>, bytes: &Bytes) -> Decoded<S::Packet<Bytes>> {
+    Ok(packet?.map(|packet| S::map(packet, |field| bytes.slice_ref(field))))
 }
 
 /// How many bytes go, and what is to say about them, if that is known.
@@ -463,6 +513,25 @@ struct Verdict {
 #[inline]
 fn window<'a>(bytes: &'a [u8], config: &CodecConfig) -> &'a [u8] {
     bytes.get(..config.packet_limit()).unwrap_or(bytes)
+}
+
+/// Whether a `00` comes in time.
+enum End {
+    Found,
+    /// It comes after what one report may have.
+    Beyond,
+    /// There are too few bytes to say.
+    Unknown,
+}
+
+/// How many bytes go to a report that `left` more fit into, besides the `00` itself.
+fn through_end(bytes: &[u8], left: usize) -> (usize, End) {
+    let window = bytes.get(..=left).unwrap_or(bytes);
+    match memchr::memchr(0, window) {
+        Some(at) => (at.saturating_add(1), End::Found),
+        None if window.len() > left => (left, End::Beyond),
+        None => (window.len(), End::Unknown),
+    }
 }
 
 fn unterminated(id: PacketId, offset: u64) -> DecodeError {

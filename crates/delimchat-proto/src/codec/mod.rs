@@ -8,8 +8,8 @@ mod write;
 pub use decoder::Decoder;
 #[cfg(feature = "tokio-util")]
 pub use framed::{PacketCodec, PacketCodecError};
-pub(crate) use scan::{Scan, Stop};
+pub(crate) use scan::{Decoded, Scan, Stop};
 #[cfg(feature = "std")]
 pub(crate) use sender::sealed::Packets;
 pub use sender::{FromClient, FromServer, Sender};
-pub(crate) use write::Out;
+pub(crate) use write::put_base64;

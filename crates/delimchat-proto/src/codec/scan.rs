@@ -1,5 +1,5 @@
-use crate::CodecConfig;
 use crate::error::Expected;
+use crate::{CodecConfig, DecodeError};
 
 /// Delimited fields that one packet may have at most.
 const MAX_FIELDS: usize = 8;
@@ -12,12 +12,40 @@ pub(crate) struct Progress {
     found: u8,
     /// Up to where the end of the next one has been looked for.
     scanned: u16,
+    /// The last place where it may end; 0 if it isn't a field that ends at a delimiter.
+    until: u16,
 }
 
 impl Progress {
     /// Nothing.
-    pub(super) const NONE: Self = Self { ends: [0; MAX_FIELDS], found: 0, scanned: 0 };
+    pub(super) const NONE: Self = Self { ends: [0; MAX_FIELDS], found: 0, scanned: 0, until: 0 };
+
+    /// Whether `have` bytes end inside a delimited field, all of which have been looked at.
+    #[inline]
+    pub(super) fn is_inside(&self, have: usize) -> bool {
+        self.until != 0 && usize::from(self.scanned) == have
+    }
+
+    /// Looks for the end of a delimited field, inside which `have` bytes end, in what follows them. Gives how much of
+    /// that belongs to the packet so far, its delimiter included, and whether there is more to tell. `None`: it
+    /// isn't inside one.
+    #[inline]
+    pub(super) fn look_on(&mut self, have: usize, more: &[u8]) -> Option<(usize, bool)> {
+        if !self.is_inside(have) {
+            return None;
+        }
+        let room = usize::from(self.until).wrapping_sub(have).wrapping_add(1);
+        let window = more.get(..room).unwrap_or(more);
+        let found = find(window);
+        let looked = found.unwrap_or(window.len());
+        self.scanned = narrow(have.wrapping_add(looked));
+        let len = found.map_or(window.len(), |at| at.wrapping_add(1));
+        Some((len, found.is_some() || len == room))
+    }
 }
+
+/// What a decoder gives.
+pub(crate) type Decoded<P> = Result<Option<P>, DecodeError>;
 
 /// Why a packet can't be read.
 #[derive(Debug, Clone, Copy, PartialEq, Eq)]
@@ -46,29 +74,29 @@ pub(crate) struct Scan<'a, 'c> {
 }
 
 impl<'a, 'c> Scan<'a, 'c> {
-    #[inline]
+    #[inline(always)]
     pub(super) fn new(bytes: &'a [u8], progress: Progress, config: &'c CodecConfig) -> Self {
         Self { bytes, at: 0, field: 0, missing: false, progress, config }
     }
 
     /// Bytes read so far.
-    #[inline]
+    #[inline(always)]
     pub(super) fn len(&self) -> usize {
         self.at
     }
 
     /// The next byte, which stays.
-    #[inline]
+    #[inline(always)]
     fn peek(&self) -> Result<u8, Stop> {
         self.bytes.get(self.at).copied().ok_or(Stop::Incomplete)
     }
 
-    #[inline]
+    #[inline(always)]
     fn skip(&mut self, len: usize) {
         self.at = self.at.wrapping_add(len);
     }
 
-    #[inline]
+    #[inline(always)]
     fn expect(&mut self, byte: u8, expected: Expected) -> Result<(), Stop> {
         if self.peek()? != byte {
             return Err(self.malformed(expected));
@@ -83,7 +111,7 @@ impl<'a, 'c> Scan<'a, 'c> {
     }
 
     /// The byte that a packet begins with.
-    #[inline]
+    #[inline(always)]
     pub(crate) fn id(&mut self) -> Result<u8, Stop> {
         let id = self.peek()?;
         self.skip(1);
@@ -91,13 +119,13 @@ impl<'a, 'c> Scan<'a, 'c> {
     }
 
     /// The `FF` before a group.
-    #[inline]
+    #[inline(always)]
     pub(crate) fn delimiter(&mut self) -> Result<(), Stop> {
         self.expect(0xFF, Expected::Delimiter)
     }
 
     /// The `FF` before a group that may be missing.
-    #[inline]
+    #[inline(always)]
     pub(crate) fn delimiter_or_end(&mut self) -> Result<(), Stop> {
         match self.peek()? {
             0xFF => self.skip(1),
@@ -108,13 +136,13 @@ impl<'a, 'c> Scan<'a, 'c> {
     }
 
     /// Whether the group is missing that might be.
-    #[inline]
+    #[inline(always)]
     pub(crate) fn is_missing(&self) -> bool {
         self.missing
     }
 
     /// An `FF` that may be there (D9).
-    #[inline]
+    #[inline(always)]
     pub(crate) fn accept_delimiter(&mut self) -> Result<(), Stop> {
         if self.peek()? == 0xFF {
             self.skip(1);
@@ -123,13 +151,13 @@ impl<'a, 'c> Scan<'a, 'c> {
     }
 
     /// The `00` at the end.
-    #[inline]
+    #[inline(always)]
     pub(crate) fn end(&mut self) -> Result<(), Stop> {
         self.expect(0x00, Expected::End)
     }
 
     /// This text.
-    #[inline]
+    #[inline(always)]
     pub(crate) fn literal(&mut self, text: &'static str) -> Result<(), Stop> {
         for byte in text.bytes() {
             self.expect(byte, Expected::Literal(text))?;
@@ -138,7 +166,7 @@ impl<'a, 'c> Scan<'a, 'c> {
     }
 
     /// A field of fixed width, whatever its bytes are (D2).
-    #[inline]
+    #[inline(always)]
     pub(crate) fn fixed<const N: usize>(&mut self) -> Result<[u8; N], Stop> {
         let rest = self.bytes.get(self.at..).unwrap_or_default();
         let bytes = rest.first_chunk::<N>().ok_or(Stop::Incomplete)?;
@@ -147,7 +175,7 @@ impl<'a, 'c> Scan<'a, 'c> {
     }
 
     /// One byte that is one of the values of a type.
-    #[inline]
+    #[inline(always)]
     pub(crate) fn status<T>(
         &mut self,
         name: &'static str,
@@ -163,8 +191,11 @@ impl<'a, 'c> Scan<'a, 'c> {
     }
 
     /// A field up to the next delimiter, of at most `limit` bytes (D5).
-    #[inline]
-    pub(crate) fn delimited<const RESUME: bool>(&mut self, limit: u16) -> Result<&'a [u8], Stop> {
+    #[inline(always)]
+    pub(crate) fn delimited<const RESUME: bool, const SHORT: bool>(
+        &mut self,
+        limit: u16,
+    ) -> Result<&'a [u8], Stop> {
         let (start, field) = (self.at, self.field);
         self.field = field.wrapping_add(1);
         let known = self.progress.ends.get(field).filter(|_| field < self.progress.found.into());
@@ -174,7 +205,8 @@ impl<'a, 'c> Scan<'a, 'c> {
                 let from = if RESUME { start.max(self.progress.scanned.into()) } else { start };
                 let behind = start.wrapping_add(limit.into()).wrapping_add(1);
                 let window = self.bytes.get(from..behind.min(self.bytes.len()));
-                match find(window.unwrap_or_default()) {
+                let window = window.unwrap_or_default();
+                match if SHORT { find_near(window) } else { find(window) } {
                     Some(len) => self.found(field, from.wrapping_add(len)),
                     None => return Err(self.not_found(start, limit)),
                 }
@@ -214,10 +246,11 @@ impl<'a, 'c> Scan<'a, 'c> {
         Ok(self.bytes.get(start..self.at).unwrap_or_default())
     }
 
-    #[inline]
+    #[inline(always)]
     fn found(&mut self, field: usize, end: usize) -> usize {
         if let Some(slot) = self.progress.ends.get_mut(field) {
             *slot = narrow(end);
+            self.progress.until = 0;
             self.progress.found = self.progress.found.wrapping_add(1);
         }
         end
@@ -230,18 +263,39 @@ impl<'a, 'c> Scan<'a, 'c> {
             return Stop::Malformed { expected: Expected::EndOfField { limit }, at: passed };
         }
         self.progress.scanned = narrow(self.bytes.len());
+        self.progress.until = narrow(passed);
         Stop::Incomplete
     }
 }
 
 /// An offset in a packet; it has no more than 65,535 bytes.
-#[inline]
+#[inline(always)]
 fn narrow(at: usize) -> u16 {
     u16::try_from(at).unwrap_or(u16::MAX)
 }
 
+/// The first delimiter, where it is likely to be near: a search by vectors takes its time to begin.
+#[inline(always)]
+fn find_near(bytes: &[u8]) -> Option<usize> {
+    const LOW: u64 = u64::MAX / 0xFF;
+    // The lowest bit that is set is the top one of the first byte that is 0.
+    let zeros = |word: u64| word.wrapping_sub(LOW) & !word & (LOW << 7);
+    let mut rest = bytes;
+    for before in [0, 8] {
+        let Some((word, behind)) = rest.split_first_chunk() else { break };
+        let word = u64::from_le_bytes(*word);
+        let found = zeros(word) | zeros(!word);
+        if found != 0 {
+            return Some((found.trailing_zeros() / 8).wrapping_add(before) as usize);
+        }
+        rest = behind;
+    }
+    let before = bytes.len().wrapping_sub(rest.len());
+    find(rest).map(|at| at.wrapping_add(before))
+}
+
 /// The first delimiter.
-#[inline]
+#[inline(always)]
 fn find(bytes: &[u8]) -> Option<usize> {
     memchr::memchr2(0x00, 0xFF, bytes)
 }

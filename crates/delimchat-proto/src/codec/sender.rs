@@ -1,4 +1,4 @@
-use crate::codec::{Scan, Stop};
+use crate::codec::{Decoded, Scan, Stop};
 use crate::{ByteOrder, ClientMessageId, ClientPacket, Overlong, RoomId, ServerPacket};
 
 /// Whose packets they are: [`FromClient`] or [`FromServer`].
@@ -16,7 +16,7 @@ impl Sender for FromClient {}
 impl Sender for FromServer {}
 
 pub(crate) mod sealed {
-    use super::{Overlong, Scan, Stop};
+    use super::{Decoded, Overlong, Scan, Stop};
     use crate::ByteOrder;
 
     /// The packets of a sender.
@@ -26,7 +26,8 @@ pub(crate) mod sealed {
 
         fn parse<'a, const RESUME: bool>(
             scan: &mut Scan<'a, '_>,
-        ) -> Result<Self::Packet<&'a [u8]>, Stop>;
+            slot: &mut Decoded<Self::Packet<&'a [u8]>>,
+        ) -> Result<(), Stop>;
 
         fn map<B: AsRef<[u8]>, C: AsRef<[u8]>>(
             packet: Self::Packet<B>,
@@ -46,8 +47,9 @@ impl sealed::Packets for FromClient {
     #[inline]
     fn parse<'a, const RESUME: bool>(
         scan: &mut Scan<'a, '_>,
-    ) -> Result<ClientPacket<&'a [u8]>, Stop> {
-        ClientPacket::parse::<RESUME>(scan)
+        slot: &mut Decoded<ClientPacket<&'a [u8]>>,
+    ) -> Result<(), Stop> {
+        ClientPacket::parse::<RESUME>(scan, slot)
     }
 
     #[inline]
@@ -100,8 +102,9 @@ impl sealed::Packets for FromServer {
     #[inline]
     fn parse<'a, const RESUME: bool>(
         scan: &mut Scan<'a, '_>,
-    ) -> Result<ServerPacket<&'a [u8]>, Stop> {
-        ServerPacket::parse::<RESUME>(scan)
+        slot: &mut Decoded<ServerPacket<&'a [u8]>>,
+    ) -> Result<(), Stop> {
+        ServerPacket::parse::<RESUME>(scan, slot)
     }
 
     #[inline]

@@ -8,7 +8,10 @@ use ::base64::engine::{DecodePaddingMode, GeneralPurposeConfig};
 use crate::{ContentError, ContentErrorKind};
 
 /// The most characters that a base64 field may have (D1).
-pub const MAX_BASE64: usize = 4000;
+pub const MAX_BASE64: usize = LIMIT as usize;
+
+/// The same as a limit of a field.
+pub(crate) const LIMIT: u16 = 4000;
 
 /// Padding is required, and the bits that it leaves over are zero; that is the default, said aloud.
 const STRICT: GeneralPurposeConfig = GeneralPurposeConfig::new()
@@ -90,8 +93,9 @@ pub(crate) fn check(text: &[u8]) -> Result<(), ContentError> {
 fn not_base64(error: &::base64::DecodeSliceError, text: &[u8]) -> ContentError {
     use ::base64::{DecodeError, DecodeSliceError};
     let offset = match *error {
-        DecodeSliceError::DecodeError(DecodeError::InvalidByte(offset, _)) => offset,
-        DecodeSliceError::DecodeError(DecodeError::InvalidLastSymbol { offset, .. }) => offset,
+        DecodeSliceError::DecodeError(
+            DecodeError::InvalidByte(offset, _) | DecodeError::InvalidLastSymbol { offset, .. },
+        ) => offset,
         _ => text.len(),
     };
     ContentError { kind: ContentErrorKind::NotBase64, offset }

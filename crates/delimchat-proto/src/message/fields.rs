@@ -5,9 +5,9 @@ use bytes::{BufMut, Bytes};
 use smallwire_core::Secret;
 
 use super::base64;
-use super::table::{Field, FieldWidth, MapBytes, Note, Problem, Read};
+use super::table::{Field, FieldRef, FieldWidth, Make, MapBytes, Note, Problem, Read};
 use super::{MAX_BASE64, PacketId};
-use crate::codec::{Out, Scan, Stop};
+use crate::codec::{Scan, Stop, put_base64};
 use crate::{
     ByteOrder, ClientMessageId, CodecConfig, ContentError, ContentErrorKind, EndianMarker, RoomId,
     UniqueId, UniqueIdPrefix,
@@ -78,9 +78,9 @@ macro_rules! texts {
         }
 
         impl<'a> Read<'a> for $name<&'a [u8]> {
-            #[inline]
+            #[inline(always)]
             fn read<const RESUME: bool>(scan: &mut Scan<'a, '_>) -> Result<Self, Stop> {
-                scan.delimited::<RESUME>(scan.config.$limit).map(Self)
+                scan.delimited::<RESUME, true>(scan.config.$limit).map(Self)
             }
         }
 
@@ -97,14 +97,31 @@ macro_rules! texts {
                 if bytes.len() > usize::from(limit) {
                     return Err(Problem::TooLong { len: bytes.len(), limit });
                 }
-                let text = self.as_str().map_err(Problem::Content)?;
-                no_delimiter(text.as_bytes())?;
+                if !bytes.iter().all(|byte| byte.is_ascii_graphic()) {
+                    let text = self.as_str().map_err(Problem::Content)?;
+                    no_delimiter(text.as_bytes())?;
+                }
                 Ok(bytes.len())
             }
 
             #[inline]
-            fn put<D: BufMut>(&self, _: &CodecConfig, out: &mut Out<'_, D>) {
-                out.slice(self.as_bytes());
+            fn put(&self, _: &CodecConfig, dst: &mut impl BufMut) {
+                dst.put_slice(self.as_bytes());
+            }
+
+            fn view(&self) -> Option<FieldRef<'_>> {
+                let invalid = FieldRef::Invalid(self.as_bytes());
+                Some(self.as_str().map_or(invalid, FieldRef::Text))
+            }
+        }
+
+        impl<'a> Make<'a> for $name<&'a [u8]> {
+            fn make(field: Option<FieldRef<'a>>) -> Option<Self> {
+                match field? {
+                    FieldRef::Text(text) => Some(Self(text.as_bytes())),
+                    FieldRef::Invalid(bytes) => Some(Self(bytes)),
+                    _ => None,
+                }
             }
         }
 
@@ -188,6 +205,13 @@ impl<B> Base64<B> {
 }
 
 impl<B: AsRef<[u8]>> Base64<B> {
+    fn borrow(&self) -> Base64<&[u8]> {
+        Base64(match &self.0 {
+            Form::Text(text) => Form::Text(text.as_ref()),
+            Form::Payload(payload) => Form::Payload(payload.as_ref()),
+        })
+    }
+
     /// Whether there is no payload.
     #[inline]
     pub fn is_empty(&self) -> bool {
@@ -274,10 +298,9 @@ impl<B: AsRef<[u8]>> fmt::Debug for Base64<B> {
 }
 
 impl<'a> Read<'a> for Base64<&'a [u8]> {
-    #[inline]
+    #[inline(always)]
     fn read<const RESUME: bool>(scan: &mut Scan<'a, '_>) -> Result<Self, Stop> {
-        const LIMIT: u16 = MAX_BASE64 as u16;
-        scan.delimited::<RESUME>(LIMIT).map(Self::from_text)
+        scan.delimited::<RESUME, false>(base64::LIMIT).map(Self::from_text)
     }
 }
 
@@ -291,17 +314,39 @@ impl<B: AsRef<[u8]>> Field for Base64<B> {
         }
         let len = self.encoded_len();
         if len > MAX_BASE64 {
-            return Err(Problem::TooLong { len, limit: MAX_BASE64 as u16 });
+            return Err(Problem::TooLong { len, limit: base64::LIMIT });
         }
         self.check().map_err(Problem::Content)?;
         Ok(len)
     }
 
     #[inline]
-    fn put<D: BufMut>(&self, _: &CodecConfig, out: &mut Out<'_, D>) {
+    fn put(&self, _: &CodecConfig, dst: &mut impl BufMut) {
         match &self.0 {
-            Form::Text(text) => out.slice(text.as_ref()),
-            Form::Payload(payload) => out.base64(payload.as_ref()),
+            Form::Text(text) => dst.put_slice(text.as_ref()),
+            Form::Payload(payload) => put_base64(payload.as_ref(), dst),
+        }
+    }
+
+    fn view(&self) -> Option<FieldRef<'_>> {
+        Some(FieldRef::Base64(self.borrow()))
+    }
+}
+
+impl<'a> Make<'a> for Base64<&'a [u8]> {
+    fn make(field: Option<FieldRef<'a>>) -> Option<Self> {
+        match field? {
+            FieldRef::Base64(field) => Some(field),
+            _ => None,
+        }
+    }
+}
+
+impl<'a> Make<'a> for Secret<Base64<&'a [u8]>> {
+    fn make(field: Option<FieldRef<'a>>) -> Option<Self> {
+        match field? {
+            FieldRef::Password(field) => Some(field),
+            _ => None,
         }
     }
 }
@@ -346,9 +391,9 @@ impl From<ByteOrder> for ByteOrderField {
 }
 
 impl<'a> Read<'a> for ByteOrderField {
-    #[inline]
+    #[inline(always)]
     fn read<const RESUME: bool>(scan: &mut Scan<'a, '_>) -> Result<Self, Stop> {
-        Ok(match scan.delimited::<RESUME>(1)? {
+        Ok(match scan.delimited::<RESUME, true>(1)? {
             [] => Self::Empty,
             [0x01 | b'L', ..] => Self::Valid(ByteOrder::LittleEndian),
             [0x02 | b'B', ..] => Self::Valid(ByteOrder::BigEndian),
@@ -369,14 +414,27 @@ impl Field for ByteOrderField {
         Err(Problem::Content(ContentError { kind, offset: 0 }))
     }
 
-    fn put<D: BufMut>(&self, config: &CodecConfig, out: &mut Out<'_, D>) {
+    fn put(&self, config: &CodecConfig, dst: &mut impl BufMut) {
         if let Self::Valid(order) = self {
-            out.byte(match (config.endian_marker, order) {
+            dst.put_u8(match (config.endian_marker, order) {
                 (EndianMarker::Numeric, ByteOrder::LittleEndian) => 0x01,
                 (EndianMarker::Numeric, ByteOrder::BigEndian) => 0x02,
                 (EndianMarker::Letter, ByteOrder::LittleEndian) => b'L',
                 (EndianMarker::Letter, ByteOrder::BigEndian) => b'B',
             });
+        }
+    }
+
+    fn view(&self) -> Option<FieldRef<'_>> {
+        Some(FieldRef::ByteOrder(*self))
+    }
+}
+
+impl<'a> Make<'a> for ByteOrderField {
+    fn make(field: Option<FieldRef<'a>>) -> Option<Self> {
+        match field? {
+            FieldRef::ByteOrder(field) => Some(field),
+            _ => None,
         }
     }
 }
@@ -526,12 +584,29 @@ impl<B: AsRef<[u8]>> Field for PacketList<B> {
         }
     }
 
-    fn put<D: BufMut>(&self, _: &CodecConfig, out: &mut Out<'_, D>) {
+    fn put(&self, _: &CodecConfig, dst: &mut impl BufMut) {
         for (at, id) in self.iter().enumerate() {
             if at > 0 {
-                out.byte(0xFF);
+                dst.put_u8(0xFF);
             }
-            out.byte(id.0);
+            dst.put_u8(id.0);
+        }
+    }
+
+    fn view(&self) -> Option<FieldRef<'_>> {
+        Some(FieldRef::Packets(PacketList(match &self.0 {
+            List::Wire(bytes) => List::Wire(bytes.as_ref()),
+            List::Ids(bytes) => List::Ids(bytes.as_ref()),
+            List::Set(set) => List::Set(*set),
+        })))
+    }
+}
+
+impl<'a> Make<'a> for PacketList<&'a [u8]> {
+    fn make(field: Option<FieldRef<'a>>) -> Option<Self> {
+        match field? {
+            FieldRef::Packets(field) => Some(field),
+            _ => None,
         }
     }
 }
@@ -550,7 +625,7 @@ impl<B, C> MapBytes<B, C> for PacketList<B> {
 
 /// What is only ever seen through another field's eyes.
 impl<'a, T: Read<'a>> Read<'a> for Secret<T> {
-    #[inline]
+    #[inline(always)]
     fn read<const RESUME: bool>(scan: &mut Scan<'a, '_>) -> Result<Self, Stop> {
         T::read::<RESUME>(scan).map(Self::new)
     }
@@ -565,8 +640,15 @@ impl<T: Field> Field for Secret<T> {
     }
 
     #[inline]
-    fn put<D: BufMut>(&self, config: &CodecConfig, out: &mut Out<'_, D>) {
-        self.expose().put(config, out);
+    fn put(&self, config: &CodecConfig, dst: &mut impl BufMut) {
+        self.expose().put(config, dst);
+    }
+
+    fn view(&self) -> Option<FieldRef<'_>> {
+        match self.expose().view() {
+            Some(FieldRef::Base64(field)) => Some(FieldRef::Password(Secret::new(field))),
+            other => other,
+        }
     }
 }
 
@@ -581,7 +663,7 @@ impl<B, C, T: MapBytes<B, C>> MapBytes<B, C> for Secret<T> {
 
 /// A field of a group that may be missing.
 impl<'a, T: Read<'a>> Read<'a> for Option<T> {
-    #[inline]
+    #[inline(always)]
     fn read<const RESUME: bool>(scan: &mut Scan<'a, '_>) -> Result<Self, Stop> {
         if scan.is_missing() { Ok(None) } else { T::read::<RESUME>(scan).map(Some) }
     }
@@ -598,9 +680,22 @@ impl<T: Field> Field for Option<T> {
         self.as_ref().map_or(Ok(0), |field| field.check(config, note))
     }
 
-    fn put<D: BufMut>(&self, config: &CodecConfig, out: &mut Out<'_, D>) {
+    fn put(&self, config: &CodecConfig, dst: &mut impl BufMut) {
         if let Some(field) = self {
-            field.put(config, out);
+            field.put(config, dst);
+        }
+    }
+
+    fn view(&self) -> Option<FieldRef<'_>> {
+        self.as_ref()?.view()
+    }
+}
+
+impl<'a, T: Make<'a>> Make<'a> for Option<T> {
+    fn make(field: Option<FieldRef<'a>>) -> Option<Self> {
+        match field {
+            None => Some(None),
+            field => T::make(field).map(Some),
         }
     }
 }
@@ -617,7 +712,7 @@ impl<B, C, T: MapBytes<B, C>> MapBytes<B, C> for Option<T> {
 macro_rules! fixed {
     ($($name:ident($len:literal);)+) => {$(
         impl<'a> Read<'a> for $name {
-            #[inline]
+            #[inline(always)]
             fn read<const RESUME: bool>(scan: &mut Scan<'a, '_>) -> Result<Self, Stop> {
                 scan.fixed().map(Self)
             }
@@ -632,8 +727,21 @@ macro_rules! fixed {
             }
 
             #[inline]
-            fn put<D: BufMut>(&self, _: &CodecConfig, out: &mut Out<'_, D>) {
-                out.slice(&self.0);
+            fn put(&self, _: &CodecConfig, dst: &mut impl BufMut) {
+                dst.put_slice(&self.0);
+            }
+
+            fn view(&self) -> Option<FieldRef<'_>> {
+                Some(FieldRef::Opaque(&self.0))
+            }
+        }
+
+        impl<'a> Make<'a> for $name {
+            fn make(field: Option<FieldRef<'a>>) -> Option<Self> {
+                match field? {
+                    FieldRef::Opaque(bytes) => bytes.try_into().ok().map(Self),
+                    _ => None,
+                }
             }
         }
 
@@ -656,7 +764,7 @@ fixed! {
 }
 
 impl<'a> Read<'a> for u32 {
-    #[inline]
+    #[inline(always)]
     fn read<const RESUME: bool>(scan: &mut Scan<'a, '_>) -> Result<Self, Stop> {
         scan.fixed().map(|bytes| scan.config.byte_order.read(bytes))
     }
@@ -671,8 +779,21 @@ impl Field for u32 {
     }
 
     #[inline]
-    fn put<D: BufMut>(&self, config: &CodecConfig, out: &mut Out<'_, D>) {
-        out.slice(&config.byte_order.write(*self));
+    fn put(&self, config: &CodecConfig, dst: &mut impl BufMut) {
+        dst.put_slice(&config.byte_order.write(*self));
+    }
+
+    fn view(&self) -> Option<FieldRef<'_>> {
+        Some(FieldRef::Number(*self))
+    }
+}
+
+impl<'a> Make<'a> for u32 {
+    fn make(field: Option<FieldRef<'a>>) -> Option<Self> {
+        match field? {
+            FieldRef::Number(number) => Some(number),
+            _ => None,
+        }
     }
 }
 

@@ -17,4 +17,4 @@ pub use status::{
     PartRoomStatus, RegisterEmailStatus, RegisterPasswordStatus, RegisterUsernameStatus,
     ShortMessageStatus, ShortRoomStatus,
 };
-pub use table::{FieldLayout, FieldWidth, GroupLayout, Layout};
+pub use table::{FieldLayout, FieldRef, FieldWidth, GroupLayout, Layout};

@@ -3,17 +3,17 @@
 use bytes::{BufMut, Bytes};
 use smallwire_core::Secret;
 
-use super::table::{Field, MapBytes, Note, Read, fits};
+use super::table::{Field, Made, MapBytes, Note, Read, fits};
 use super::{
-    Alias, Authorization, Base64, ByteOrderField, ClientMessageId, Email, FieldLayout, FieldWidth,
-    GroupLayout, HeadCountStatus, JoinRoomStatus, Layout, LoginByteOrderStatus,
+    Alias, Authorization, Base64, ByteOrderField, ClientMessageId, Email, FieldLayout, FieldRef,
+    FieldWidth, GroupLayout, HeadCountStatus, JoinRoomStatus, Layout, LoginByteOrderStatus,
     LoginPasswordStatus, LoginUsernameStatus, LongMessageStatus, LongRoomStatus, NewAliasStatus,
     PacketId, PacketList, PartNumberStatus, PartRoomStatus, RegisterEmailStatus,
     RegisterPasswordStatus, RegisterUsernameStatus, RoomId, ShortMessageStatus, ShortRoomStatus,
     Text, UniqueId, UniqueIdPrefix, Username,
 };
-use crate::codec::{Out, Scan, Stop};
-use crate::{CodecConfig, EncodeError};
+use crate::codec::{Decoded, Scan, Stop};
+use crate::{CodecConfig, EncodeError, FieldsError};
 
 packets! {
     /// What a client may send.

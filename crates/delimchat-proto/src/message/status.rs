@@ -2,8 +2,8 @@
 
 use bytes::BufMut;
 
-use super::table::{Field, FieldWidth, MapBytes, Note, Problem, Read};
-use crate::codec::{Out, Scan, Stop};
+use super::table::{Field, FieldRef, FieldWidth, Make, MapBytes, Note, Problem, Read};
+use crate::codec::{Scan, Stop};
 use crate::{CodecConfig, StatusDigits};
 
 macro_rules! statuses {
@@ -44,7 +44,7 @@ macro_rules! statuses {
         }
 
         impl<'a> Read<'a> for $name {
-            #[inline]
+            #[inline(always)]
             fn read<const RESUME: bool>(scan: &mut Scan<'a, '_>) -> Result<Self, Stop> {
                 scan.status(stringify!($name), Self::from_code)
             }
@@ -59,8 +59,19 @@ macro_rules! statuses {
             }
 
             #[inline]
-            fn put<D: BufMut>(&self, config: &CodecConfig, out: &mut Out<'_, D>) {
-                out.byte(self.code(config.status_digits));
+            fn put(&self, config: &CodecConfig, dst: &mut impl BufMut) {
+                dst.put_u8(self.code(config.status_digits));
+            }
+
+            fn view(&self) -> Option<FieldRef<'_>> {
+                Some(FieldRef::Status(self.name()))
+            }
+        }
+
+        impl<'a> Make<'a> for $name {
+            fn make(field: Option<FieldRef<'a>>) -> Option<Self> {
+                let Some(FieldRef::Status(name)) = field else { return None };
+                Self::ALL.iter().copied().find(|status| status.name() == name)
             }
         }
 

@@ -2,10 +2,11 @@
 //! to say about packets.
 
 use bytes::BufMut;
+use smallwire_core::Secret;
 
-use super::PacketId;
-use crate::codec::{Out, Scan, Stop};
-use crate::{CodecConfig, ContentError, ContentErrorKind, EncodeError};
+use super::{Base64, ByteOrderField, PacketId, PacketList};
+use crate::codec::{Scan, Stop};
+use crate::{CodecConfig, ContentError, ContentErrorKind, EncodeError, FieldsError};
 
 /// The layout of a packet: its row of the table.
 #[derive(Debug, Clone, Copy, PartialEq, Eq)]
@@ -71,6 +72,30 @@ pub enum FieldWidth {
     PacketList,
 }
 
+/// What a field is, whichever packet it is in: for who shows packets, or makes them of what others say.
+#[derive(Debug, Clone, Copy, PartialEq, Eq)]
+#[non_exhaustive]
+pub enum FieldRef<'a> {
+    /// A text that is valid.
+    Text(&'a str),
+    /// A text that isn't (D0).
+    Invalid(&'a [u8]),
+    /// A payload that is base64 on the wire.
+    Base64(Base64<&'a [u8]>),
+    /// A password, likewise.
+    Password(Secret<Base64<&'a [u8]>>),
+    /// An identifier.
+    Opaque(&'a [u8]),
+    /// A count or the number of a part.
+    Number(u32),
+    /// A status, by its name.
+    Status(&'a str),
+    /// A byte order.
+    ByteOrder(ByteOrderField),
+    /// Packet ids.
+    Packets(PacketList<&'a [u8]>),
+}
+
 /// What a row says about a field or group besides its type.
 #[derive(Clone, Copy, PartialEq, Eq)]
 pub(crate) enum Note {
@@ -120,7 +145,15 @@ pub(crate) trait Field {
     /// Bytes on the wire, if it can be written.
     fn check(&self, config: &CodecConfig, note: Note) -> Result<usize, Problem>;
 
-    fn put<D: BufMut>(&self, config: &CodecConfig, out: &mut Out<'_, D>);
+    fn put(&self, config: &CodecConfig, dst: &mut impl BufMut);
+
+    /// `None` if it is missing, and may be.
+    fn view(&self) -> Option<FieldRef<'_>>;
+}
+
+/// A field made of what one says that it is; `None` if it can't be that.
+pub(crate) trait Make<'a>: Sized {
+    fn make(field: Option<FieldRef<'a>>) -> Option<Self>;
 }
 
 /// A field with the bytes that it keeps replaced, if it keeps any.
@@ -128,6 +161,15 @@ pub(crate) trait MapBytes<B, C> {
     type Out;
 
     fn map_bytes(self, f: &mut impl FnMut(B) -> C) -> Self::Out;
+}
+
+/// A field that is to be made.
+pub(crate) struct Made<'a>(pub(crate) &'static str, pub(crate) Option<FieldRef<'a>>);
+
+impl<'a> Made<'a> {
+    pub(crate) fn of<T: Make<'a>>(self) -> Result<T, FieldsError> {
+        T::make(self.1).ok_or(FieldsError::Field(self.0))
+    }
 }
 
 /// Checks that a packet of `len` bytes can be written to `dst`.
@@ -340,6 +382,20 @@ macro_rules! packets {
                 }
             }
 
+            /// Tells `f` each field by its name, in order; those that are missing are left out.
+            pub fn fields<'s>(&'s self, mut f: impl FnMut(&'static str, FieldRef<'s>)) {
+                let mut tell = |name, field: Option<FieldRef<'s>>| {
+                    if let Some(field) = field {
+                        f(name, field);
+                    }
+                };
+                match self {
+                    $(Self::$name $({ $($($field),+),+ })? => {
+                        $($($(tell(stringify!($field), Field::view($field));)+)+)?
+                    })+
+                }
+            }
+
             /// Bytes on the wire, if it can be written.
             #[inline]
             fn check(&self, config: &CodecConfig) -> Result<usize, EncodeError> {
@@ -375,34 +431,50 @@ macro_rules! packets {
                 dst: &mut impl BufMut,
             ) -> Result<(), EncodeError> {
                 fits(self.check(config)?, config, dst)?;
-                let mut out = Out::new(dst);
                 match self {
                     $(Self::$name $({ $($($field),+),+ })? => {
-                        out.byte($id);
+                        dst.put_u8($id);
                         $(
-                            out.byte(0xFF);
-                            out.slice($literal.as_bytes());
+                            dst.put_u8(0xFF);
+                            dst.put_slice($literal.as_bytes());
                         )?
                         $($(
                             if !($(Field::is_missing($field))||+) {
-                                out.byte(0xFF);
+                                dst.put_u8(0xFF);
                             }
-                            $(Field::put($field, config, &mut out);)+
+                            $(Field::put($field, config, dst);)+
                         )+)?
                     })+
                 }
-                out.byte(0x00);
-                out.flush();
+                dst.put_u8(0x00);
                 Ok(())
             }
         }
 
         impl<'a> $ref<'a> {
-            /// Reads one from its id on.
-            #[inline]
+            /// The packet of this name, in snake case, with the fields that `get` gives by their names.
+            ///
+            /// # Errors
+            /// There is no such packet, or a field is missing that must be there or isn't what it has to be.
+            pub fn from_fields(
+                name: &str,
+                mut get: impl FnMut(&'static str) -> Option<FieldRef<'a>>,
+            ) -> Result<Self, FieldsError> {
+                let mut make = |field| Made(field, get(field));
+                match name {
+                    $($word => Ok(Self::$name $({
+                        $($($field: make(stringify!($field)).of()?),+),+
+                    })?),)+
+                    _ => Err(FieldsError::UnknownPacket),
+                }
+            }
+
+            /// Reads one from its id on, and puts it where it is wanted: to move it costs more than to read it.
+            #[inline(always)]
             pub(crate) fn parse<const RESUME: bool>(
                 scan: &mut Scan<'a, '_>,
-            ) -> Result<Self, Stop> {
+                slot: &mut Decoded<Self>,
+            ) -> Result<(), Stop> {
                 match scan.id()? {
                     $($id => {
                         $(
@@ -422,7 +494,8 @@ macro_rules! packets {
                             )+
                         )+)?
                         scan.end()?;
-                        Ok(Self::$name $({ $($($field),+),+ })?)
+                        *slot = Ok(Some(Self::$name $({ $($($field),+),+ })?));
+                        Ok(())
                     })+
                     _ => Err(Stop::Unknown),
                 }
