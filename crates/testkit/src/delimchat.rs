@@ -1,4 +1,6 @@
-//! delimchat: its codec, as the vectors and fuzz targets see it.
+//! delimchat: its sessions as subjects of the suite, its codec as the vectors and fuzz targets see it.
+
+mod session;
 
 use bytes::Bytes;
 use delimchat_proto::{
@@ -7,6 +9,8 @@ use delimchat_proto::{
     PacketList, Secret, Sender, ServerPacket, ServerPacketRef, StatusDigits,
 };
 use serde_json::{Map, Value, json};
+
+pub use session::{DelimchatClient, DelimchatServer, from_client, from_server, some_packet};
 
 use crate::vectors::{Codec, Decoded, Error, Vector, from_hex};
 
