@@ -335,7 +335,7 @@ impl<S: Side> Endpoint<S> {
 
     pub(crate) fn handle_timeout(&mut self, now: Instant) {
         let (c, _) = self.at(now);
-        if c.has_ended() || c.is_behind() {
+        if c.has_ended() {
             return;
         }
         let time = c.clock.time();
@@ -348,13 +348,13 @@ impl<S: Side> Endpoint<S> {
             self.go_on();
         }
         let (c, side) = (&mut self.connection, &mut self.side);
-        while !c.has_ended() && !c.is_full() && side.handle_due(c) {}
+        while !c.has_ended() && side.handle_due(c) {}
     }
 
     /// When the packet that isn't whole is overdue, unless it is us who keep it waiting (D5).
     fn packet_deadline(&self) -> Time {
         let c = &self.connection;
-        if c.may_read() && !c.has_rest() { c.packet_deadline } else { NEVER }
+        if c.may_read() && !c.is_behind() && !c.has_rest() { c.packet_deadline } else { NEVER }
     }
 
     /// Decodes what was kept of an input, and what the application kept from being handled.
@@ -384,9 +384,9 @@ impl<S: Side> Endpoint<S> {
                 if let Err(violation) = handled {
                     c.end_by_violation(violation);
                 }
-                decoder.set_byte_order(c.receives);
                 continue;
             }
+            decoder.set_byte_order(c.receives);
             let was_skipping = decoder.malformed().is_some();
             let in_finish = c.eof && input.is_empty();
             let handled = match if in_finish { decoder.finish() } else { decoder.decode(input) } {
@@ -404,7 +404,6 @@ impl<S: Side> Endpoint<S> {
                 c.end_by_violation(Violation { kind, offset: decoder.start() });
             }
             c.position = decoder.offset();
-            decoder.set_byte_order(c.receives);
         };
         if done && let Some(bad) = decoder.malformed() {
             // Answered at once: the `00` behind it may never come.
