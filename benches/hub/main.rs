@@ -1,149 +1,129 @@
 //! roomvars-proto's hub alone, without sockets, beside what one would write first; `README.md` tells how
 //! and why.
 
-mod naive;
+mod peers;
 
+use std::collections::{BTreeMap, HashMap};
 use std::hint::black_box;
 use std::sync::Arc;
-use std::time::{Duration, Instant};
+use std::time::Duration;
 
-use criterion::{Criterion, SamplingMode, Throughput, criterion_group, criterion_main};
-use roomvars_proto::{ConnId, Dialect, Hub, HubConfig, Message};
+use criterion::{BenchmarkGroup, Criterion, SamplingMode, Throughput};
+use criterion::{criterion_group, criterion_main, measurement::WallTime};
+use roomvars_proto::{Dialect, Message};
+use smallwire_benches::Crowd;
 
-use crate::naive::Naive;
+use crate::peers::{Naive, Queues, Server, Set, batch};
 
-/// Sets of one sample.
-const SETS: usize = 10;
-
-/// How the sets reach the receivers.
-#[derive(Clone, Copy, PartialEq)]
-enum Way {
-    /// Each at once.
-    AtOnce,
-    /// All of a sample as one batch.
-    Batched,
-    /// Each at once, to clients of two dialects.
-    TwoSpellings,
+/// What the sender says, again and again.
+fn sets() -> Vec<Set> {
+    let names = ["turn", "☁ score", "player 1 x", "player 1 y", "☁ high scores"];
+    let values = ["7", "-118.5", "41891.25", "1990", "0234837290963675442001000234", "12"];
+    let set =
+        |at: usize| (names[at % names.len()].to_owned(), values[at % values.len()].to_owned());
+    (0..10).map(set).collect()
 }
 
-/// A hub with a sender and receivers in one room, all of which have taken what there was.
-struct Room {
-    hub: Hub,
-    sender: ConnId,
-    now: Instant,
-    way: Way,
+/// The cases of one comparison, one right after the other.
+struct Comparison<'c> {
+    group: BenchmarkGroup<'c, WallTime>,
+    /// What the sender says, again and again.
+    sets: Vec<Message>,
+    /// What all hear of it together, sorted.
+    heard: Vec<String>,
+    is_collecting: bool,
 }
 
-const TICK: Duration = Duration::from_millis(16);
+impl Comparison<'_> {
+    /// Everybody must hear what is to be heard; then it is timed.
+    fn add<S: Server>(&mut self, name: &str, mut server: S) {
+        let mut heard: HashMap<_, Vec<_>> = HashMap::new();
+        round(&mut server, &self.sets, self.is_collecting, |who, message| {
+            heard.entry(who).or_default().push(S::text(message).to_owned());
+        });
+        let messages = if self.is_collecting { 1 } else { self.sets.len() };
+        assert!(heard.values().all(|texts| texts.len() == messages), "{name}");
+        let mut heard: Vec<_> = heard.into_values().map(|texts| texts.join("\n")).collect();
+        heard.sort_unstable();
+        assert_eq!(heard, self.heard, "{name}");
 
-impl Room {
-    fn new(receivers: usize, way: Way) -> Self {
-        let mut config = HubConfig::default().max_room_clients(receivers + 1);
-        if way == Way::Batched {
-            config = config.flush_interval(TICK);
-        }
-        let now = Instant::now();
-        let mut hub = Hub::new(Arc::new(config), now);
-        let mut join = |at: usize| {
-            let old = way == Way::TwoSpellings && at % 2 == 1;
-            let dialect = if old { Dialect::Deployed2020 } else { Dialect::Documented };
-            let id = hub.connect(now, dialect).unwrap();
-            let room = if old { "id" } else { "room" };
-            hub.handle_input(
-                now,
-                id,
-                &Message::text(format!(
-                    r#"{{"kind":"handshake","{room}":"r","username":"{at}","variables":{{"x":"","y":""}}}}"#
-                )),
-            );
-            id
-        };
-        let sender = join(0);
-        for at in 1..=receivers {
-            join(at);
-        }
-        let mut room = Self { hub, sender, now, way };
-        while room.hub.poll_event().is_some() {}
-        room.take();
-        room
-    }
-
-    /// What a driver does whose sockets take everything. Gives how many messages there were.
-    #[inline]
-    fn take(&mut self) -> usize {
-        let mut taken = 0;
-        while let Some(id) = self.hub.poll_ready() {
-            loop {
-                let message = self.hub.poll_transmit(id);
-                if message.is_none() {
-                    break;
-                }
-                black_box(&message);
-                taken += 1;
-            }
-        }
-        taken
-    }
-
-    #[inline]
-    fn sets(&mut self, sets: &[Message]) -> usize {
-        let mut taken = 0;
-        for set in sets {
-            self.hub.handle_input(self.now, self.sender, set);
-            if self.way != Way::Batched {
-                taken += self.take();
-            }
-        }
-        if self.way == Way::Batched {
-            self.now += TICK;
-            self.hub.handle_timeout(self.now);
-            taken += self.take();
-        }
-        taken
+        let Self { group, sets, is_collecting, .. } = self;
+        group.bench_function(name, |b| {
+            b.iter(|| {
+                round(&mut server, black_box(sets), *is_collecting, |_, message| {
+                    // Where it is: a driver would hand it on.
+                    black_box(message);
+                });
+            });
+        });
     }
 }
 
-fn sets() -> Vec<Message> {
-    let names = ["x", "y"];
-    let set = |at: usize| {
-        format!(r#"{{"kind":"set","variable":"{}","value":"{}"}}"#, names[at % 2], 12_345 + at)
-    };
-    (0..SETS).map(|at| Message::text(set(at))).collect()
+/// All sets, each taken at once by all, or all of them together.
+#[inline]
+fn round<S: Server>(
+    server: &mut S,
+    sets: &[Message],
+    is_collecting: bool,
+    mut look: impl FnMut(S::Who, &S::Message),
+) {
+    for set in sets {
+        server.handle_input(set);
+        if !is_collecting {
+            server.take_all(&mut look);
+        }
+    }
+    if is_collecting {
+        server.flush();
+        server.take_all(look);
+    }
+}
+
+fn compare(c: &mut Criterion, what: &str, receivers: &[Dialect], is_collecting: bool) {
+    let sets = sets();
+    let mut heard: Vec<_> = receivers.iter().map(|dialect| batch(*dialect, &sets)).collect();
+    heard.sort_unstable();
+    let said = batch(Dialect::Documented, &sets);
+    let said: Vec<_> = said.lines().map(|line| Message::text(line.to_owned())).collect();
+
+    let mut group = c.benchmark_group(format!("hub {}{what}", receivers.len()));
+    group.sampling_mode(SamplingMode::Flat).throughput(Throughput::ElementsAndBytes {
+        elements: (receivers.len() * sets.len()) as u64,
+        bytes: heard.iter().map(|text| text.len() as u64).sum(),
+    });
+    let mut comparison = Comparison { group, sets: said, heard, is_collecting };
+
+    let variables: BTreeMap<_, _> = sets.iter().map(|(name, _)| (&**name, "0")).collect();
+    let variables: Vec<_> = variables.into_iter().collect();
+    let interval = is_collecting.then_some(Duration::from_millis(16));
+    let crowd = Crowd::new(&variables, receivers.iter().copied(), interval);
+    comparison.add("hub", crowd.unwrap());
+    comparison.add("naive", Queues::<Naive>::new(&sets, receivers, is_collecting));
+    comparison.add("copied", Queues::<String>::new(&sets, receivers, is_collecting));
+    comparison.add("shared", Queues::<Arc<str>>::new(&sets, receivers, is_collecting));
 }
 
 fn hub(c: &mut Criterion) {
-    let sets = sets();
-    for (way, what) in
-        [(Way::AtOnce, ""), (Way::Batched, ", batches"), (Way::TwoSpellings, ", two spellings")]
-    {
-        for receivers in [1, 10, 100, 1000] {
-            if way == Way::TwoSpellings && receivers != 100 {
-                continue;
+    for receivers in [1, 10, 100, 1000] {
+        let mut dialects = vec![Dialect::Documented; receivers];
+        compare(c, "", &dialects, false);
+        compare(c, ", batches", &dialects, true);
+        if receivers > 1 {
+            for dialect in dialects.iter_mut().skip(1).step_by(2) {
+                *dialect = Dialect::Deployed2020;
             }
-            let mut group = c.benchmark_group(format!("hub {receivers}{what}"));
-            let elements = (receivers * sets.len()) as u64;
-            let bytes = sets.iter().map(|set| (set.len() * receivers) as u64).sum();
-            let throughput = Throughput::ElementsAndBytes { elements, bytes };
-            group.sampling_mode(SamplingMode::Flat).throughput(throughput);
-            let mut room = Room::new(receivers, way);
-            let messages = if way == Way::Batched { receivers } else { receivers * sets.len() };
-            assert_eq!(room.sets(&sets), messages);
-            group.bench_function("hub", |b| b.iter(|| room.sets(black_box(&sets))));
-            if way == Way::AtOnce {
-                let mut naive = Naive::new(receivers);
-                assert_eq!(naive.sets(&sets), messages);
-                group.bench_function("naive", |b| b.iter(|| naive.sets(black_box(&sets))));
-            }
+            compare(c, ", two spellings", &dialects, false);
         }
     }
 }
 
 criterion_group! {
     name = benches;
+    // Samples of a millisecond or two: on a busy machine most of them pass undisturbed.
     config = Criterion::default()
         .warm_up_time(Duration::from_millis(200))
         .measurement_time(Duration::from_millis(700))
-        .sample_size(100)
+        .sample_size(500)
         .nresamples(10_000)
         .without_plots();
     targets = hub

@@ -1,68 +1,19 @@
 //! litecord-proto's codec beside JSON libraries that would do its work; `README.md` tells how and why.
 
+#[path = "../comparison.rs"]
+mod comparison;
 mod subjects;
 mod texts;
 
 use std::hint::black_box;
-use std::time::Duration;
 
-use criterion::{BenchmarkGroup, Criterion, SamplingMode, Throughput};
-use criterion::{criterion_group, criterion_main, measurement::WallTime};
+use criterion::{Criterion, criterion_group, criterion_main};
 use litecord_proto::{ClientMessage, CodecConfig, JsonRef};
-use serde_json::Value;
 use serde_json::value::RawValue;
 
-use crate::subjects::{Args, Heartbeat, Request, Seen};
+use crate::comparison::{Comparison, to_writer, twilight};
+use crate::subjects::{Args, Heartbeat, Request};
 use crate::texts::{ARGS, HEARTBEAT, NONCE, REQUEST, WHAT};
-
-/// Messages that are timed at once: the small ones take a few nanoseconds.
-const MESSAGES: usize = 64;
-
-/// The cases of one comparison, one right after the other.
-struct Comparison<'c, 't> {
-    group: BenchmarkGroup<'c, WallTime>,
-    text: &'t str,
-}
-
-impl<'c, 't> Comparison<'c, 't> {
-    fn new(c: &'c mut Criterion, name: &str, text: &'t str) -> Self {
-        let mut group = c.benchmark_group(name);
-        group.sampling_mode(SamplingMode::Flat).throughput(Throughput::ElementsAndBytes {
-            elements: MESSAGES as u64,
-            bytes: (MESSAGES * text.len()) as u64,
-        });
-        Self { group, text }
-    }
-
-    /// `decode` must see `expected` in the text.
-    fn decode(&mut self, name: &str, expected: Seen, mut decode: impl FnMut(&str) -> Seen) {
-        assert_eq!(decode(self.text), expected, "{name}");
-        self.group.bench_function(name, |b| {
-            b.iter(|| {
-                for _ in 0..MESSAGES {
-                    decode(black_box(self.text));
-                }
-            });
-        });
-    }
-
-    /// `encode` must make the text; `json!` may put its keys in another order.
-    fn encode(&mut self, name: &str, mut encode: impl FnMut(&mut Vec<u8>)) {
-        let mut buffer = Vec::new();
-        encode(&mut buffer);
-        let made: Value = serde_json::from_slice(&buffer).unwrap();
-        assert_eq!(made, serde_json::from_str::<Value>(self.text).unwrap(), "{name}");
-        self.group.bench_function(name, |b| {
-            b.iter(|| {
-                for _ in 0..MESSAGES {
-                    buffer.clear();
-                    encode(&mut buffer);
-                    black_box(&buffer);
-                }
-            });
-        });
-    }
-}
 
 fn decode_small(c: &mut Criterion) {
     let config = black_box(CodecConfig::default());
@@ -84,7 +35,7 @@ fn decode_small(c: &mut Criterion) {
             comparison.decode("derive", expected, subjects::derive);
         }
         if text.starts_with(r#"{"op":2"#) {
-            comparison.decode("twilight", expected, subjects::twilight);
+            comparison.decode("twilight", expected, twilight);
         }
     }
 }
@@ -121,7 +72,7 @@ fn encode(c: &mut Criterion) {
     });
     heartbeat.encode("json!", |dst| *dst = subjects::json_heartbeat(black_box(2)).into_bytes());
     heartbeat.encode("to_writer", |dst| {
-        subjects::to_writer(&Heartbeat { op: black_box(2) }, dst);
+        to_writer(&Heartbeat { op: black_box(2) }, dst);
     });
     drop(heartbeat);
 
@@ -142,23 +93,17 @@ fn encode(c: &mut Criterion) {
     let raw: &RawValue = serde_json::from_str(ARGS).unwrap();
     request.encode("to_writer", |dst| {
         let (w, a, n) = black_box((WHAT, raw, NONCE));
-        subjects::to_writer(&Request { op: 4, w, a, n }, dst);
+        to_writer(&Request { op: 4, w, a, n }, dst);
     });
     request.encode("to_writer, typed", |dst| {
         let (w, a, n) = black_box((WHAT, &args, NONCE));
-        subjects::to_writer(&Request { op: 4, w, a, n }, dst);
+        to_writer(&Request { op: 4, w, a, n }, dst);
     });
 }
 
 criterion_group! {
     name = benches;
-    // A sample takes milliseconds; all of it, less than two minutes.
-    config = Criterion::default()
-        .warm_up_time(Duration::from_millis(200))
-        .measurement_time(Duration::from_millis(700))
-        .sample_size(100)
-        .nresamples(10_000)
-        .without_plots();
+    config = comparison::criterion();
     targets = decode_small, decode_response, encode
 }
 criterion_main!(benches);

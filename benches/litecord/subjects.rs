@@ -10,11 +10,9 @@ use serde::{Deserialize, Serialize};
 use serde_json::value::RawValue;
 use serde_json::{Value, json};
 use sonic_rs::{JsonContainerTrait as _, JsonValueTrait as _};
-use twilight_model::gateway::event::GatewayEventDeserializer;
 
+use crate::comparison::Seen;
 use crate::texts::{Member, WHAT};
-
-pub(crate) type Seen = (u64, usize);
 
 /// What a client says.
 #[inline]
@@ -161,13 +159,6 @@ pub(crate) fn sonic_lazy(text: &str) -> Seen {
     (message.op.into(), length)
 }
 
-/// How twilight-gateway looks at every message before it decodes it: the opcode (and `s` and `t`)
-/// by a search for its key.
-pub(crate) fn twilight(text: &str) -> Seen {
-    let scanned = GatewayEventDeserializer::from_json(text).unwrap();
-    (black_box(&scanned).op().into(), 0)
-}
-
 /// Ours into `dst`.
 #[inline]
 pub(crate) fn encode(message: &ClientMessage<'_>, config: &CodecConfig, dst: &mut Vec<u8>) {
@@ -209,8 +200,4 @@ pub(crate) struct Request<'a, A> {
     pub(crate) w: &'a str,
     pub(crate) a: A,
     pub(crate) n: u64,
-}
-
-pub(crate) fn to_writer(message: &impl Serialize, dst: &mut Vec<u8>) {
-    serde_json::to_writer(dst, message).unwrap();
 }

@@ -15,7 +15,7 @@ use smallwire_examples::emagine_client::Reader;
 /// happens but a refused token.
 ///
 /// Takes commands from stdin, a line each: heartbeat, close [CODE [REASON]], quit. At the end of stdin,
-/// as at quit, it waits for the acks of its heartbeats and leaves.
+/// as at quit, it waits for the acks of its heartbeats and leaves; it doesn't connect again for that.
 #[derive(Debug, Parser)]
 struct Args {
     #[command(flatten)]

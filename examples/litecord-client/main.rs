@@ -17,7 +17,7 @@ use smallwire_examples::litecord_client::Component;
 ///
 /// Takes commands from stdin, a line each: request WHAT [ARRAY], dispatch WHAT [ARRAY],
 /// subscribers GUILD, close [CODE [REASON]], quit. At the end of stdin, as at quit, it waits for
-/// the answers it still expects.
+/// the answers it still expects and leaves; it doesn't connect again for that.
 #[derive(Debug, Parser)]
 struct Args {
     #[command(flatten)]

@@ -132,7 +132,7 @@ class Child:
     async def stop(self):
         """Ends its stdin, then asks it to end, then makes it."""
         ways = [(self.process.stdin.close, 1), (self.process.terminate, 3), (self.process.kill, 3)]
-        # Our examples' servers don't look at their stdin.
+        # Our examples' servers don't end with their stdin.
         for end, patience in ways[self.is_example_server() :]:
             if self.process.returncode is None:
                 end()

@@ -142,7 +142,8 @@ pub enum Command<O> {
         /// Why.
         frame: CloseFrame,
     },
-    /// To leave when everything ordered is done.
+    /// To leave when everything ordered before is done, or when the connection is over. What comes
+    /// after it isn't carried out.
     Quit,
     /// To leave at once.
     Leave,

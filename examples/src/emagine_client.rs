@@ -127,8 +127,57 @@ impl Protocol for Reader {
 
 #[cfg(test)]
 mod tests {
+    use std::sync::Mutex;
+
+    use futures_util::{SinkExt, StreamExt};
+    use smallwire_core::Backoff;
+    use tokio::net::TcpListener;
+    use tokio::sync::mpsc;
+    use tokio_tungstenite::tungstenite::Message;
+
     use super::*;
-    use crate::client::Command;
+    use crate::client::{Command, run};
+    use crate::tungstenite::accept;
+
+    #[tokio::test]
+    async fn quit_is_the_last_command_and_no_reason_to_connect_again() {
+        let listener = TcpListener::bind("127.0.0.1:0").await.unwrap();
+        let url = format!("ws://{}", listener.local_addr().unwrap());
+        let (sender, commands) = mpsc::channel(3);
+        for line in ["heartbeat", "quit", "heartbeat"] {
+            sender.try_send(Command::parse(line).unwrap()).unwrap();
+        }
+        let told = Arc::new(Mutex::new(Vec::new()));
+        let notes = told.clone();
+        let notes = Box::new(move |note: Note<_>| notes.lock().unwrap().push(note.to_string()));
+        let reader = Reader::new(Arc::new(Config::default()), "a token");
+        let client = run(reader, &url, Some(Backoff::new()), notes, commands);
+        let mut said = Vec::new();
+        let server = async {
+            let (stream, _) = listener.accept().await.unwrap();
+            let mut socket = accept(stream, 1000).await.unwrap();
+            for text in [
+                r#"{"op":0,"heartbeat_interval":45000}"#,
+                r#"{"op":2,"user":"ada"}"#,
+                r#"{"op":10,"time":"the last"}"#,
+            ] {
+                socket.send(Message::text(text)).await.unwrap();
+            }
+            // Lost with a heartbeat unacknowledged, after all that the client had to say.
+            while said.last().is_none_or(|text| text != r#"{"op":11,"time":"the last"}"#) {
+                said.push(socket.next().await.unwrap().unwrap().to_string());
+            }
+        };
+        let (is_well, ()) = tokio::join!(client, server);
+        assert!(!is_well);
+        let told = told.lock().unwrap();
+        let [connected, ready, ended] = &told[..] else { panic!("{told:?}") };
+        assert!(connected.starts_with("connected ") && ready == "ready ada", "{told:?}");
+        assert_eq!(ended, "ended error the connection was lost");
+        let [identify, heartbeat, _ack] = &said[..] else { panic!("{said:?}") };
+        assert_eq!(identify, r#"{"op":1,"token":"a token"}"#);
+        assert!(heartbeat.starts_with(r#"{"op":10,"#), "{said:?}");
+    }
 
     #[test]
     fn commands_are_typed() {

@@ -72,17 +72,17 @@ pub(crate) async fn tour(trace: &mut Trace) -> anyhow::Result<()> {
 
     trace.step("Usernames are unique whatever their case: 4002, and no use in coming again");
     let other = join(trace, &server, "ADA", &["score", "turn"]).await?;
-    turned_away(trace, other, CloseCode::USERNAME, "the username is taken at byte 0").await?;
+    turned_away(trace, other, CloseCode::USERNAME, "the username is taken").await?;
 
     trace.step("Nor does somebody come in who has other variables: 4001");
     let other = join(trace, &server, "Eve", &["score"]).await?;
-    let reason = "the room has other variables at byte 0";
+    let reason = "the room has other variables";
     turned_away(trace, other, CloseCode::INCOMPATIBLE, reason).await?;
 
     trace.step("Ben says what the server's policy doesn't like: 4000, and he is out of the room");
     ben.does("set turn that is rude")?;
     ben.sends(trace, "set", "that is rude").await?;
-    turned_away(trace, ben, CloseCode::GENERIC, "the value is not acceptable at byte 0").await?;
+    turned_away(trace, ben, CloseCode::GENERIC, "the value is not acceptable").await?;
     server.logs(trace, "a client ends: the value is not acceptable").await?;
 
     trace.step("Somebody speaks no JSON, is told so, and is cut off");

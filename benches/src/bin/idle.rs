@@ -1,4 +1,5 @@
-//! What a million idle connections cost: logged-in sessions, all read and all sent.
+//! What idle connections cost: a million sessions that are logged in, and clients in a hub's rooms; all
+//! read and all sent.
 
 use std::fs;
 use std::hint::black_box;
@@ -10,6 +11,7 @@ use anyhow::Context;
 use bingo_proto::{ClientMessage, CodecConfig, Identification, MessageId, ServerEvent, Session};
 use litecord_proto::Message;
 use roomvars_proto::{Dialect, Hub, HubConfig};
+use smallwire_benches::{join, take_all};
 
 const SESSIONS: u32 = 1_000_000;
 
@@ -67,6 +69,20 @@ fn litecord_client(
     Ok(client)
 }
 
+fn roomvars_client(
+    config: &Arc<roomvars_proto::ClientConfig>,
+    snapshot: &Message,
+    now: Instant,
+) -> anyhow::Result<roomvars_proto::Client> {
+    let variables = [("x", "0"), ("y", "0")];
+    let mut client = roomvars_proto::Client::new(config.clone(), "lobby", "ada", &variables, now)?;
+    drain(&mut client);
+    client.handle_input(now, snapshot);
+    drain(&mut client);
+    anyhow::ensure!(client.get("y") == Some("2".into()), "not joined");
+    Ok(client)
+}
+
 /// Prints a row about the sessions that `idle` makes, all of them at `start`.
 fn row<S: Session>(
     name: &str,
@@ -103,6 +119,15 @@ fn row<S: Session>(
 
 fn main() -> anyhow::Result<()> {
     let now = Instant::now();
+    // First, and all are kept: what was given back would come again, and not count as resident.
+    println!("| rooms | clients of each | heap a client | resident a client |");
+    println!("|---|---|---|---|");
+    let mut hubs = Vec::new();
+    for (rooms, clients) in [(10_000, 10), (1000, 100), (100_000, 1)] {
+        hubs.push(hub_row(now, rooms, clients)?);
+    }
+    println!();
+
     println!(
         "| idle and logged in | `size_of` | heap | resident, of {SESSIONS} in a `Vec` | tick, ns |"
     );
@@ -122,48 +147,48 @@ fn main() -> anyhow::Result<()> {
     row("litecord-proto's `Server`", now, || litecord_server(&config, &hello_ack, now))?;
     let says = [r#"{"op":0,"hb_interval":10000}"#, r#"{"op":3}"#].map(Message::text);
     row("litecord-proto's `Client`", now, || litecord_client(&config, &says, now))?;
-    hub(now)
+
+    let config = Arc::new(roomvars_proto::ClientConfig::default());
+    let snapshot = [("x", "1"), ("y", "2")].map(|(variable, value)| {
+        format!(r#"{{"kind":"set","variable":"{variable}","value":"{value}"}}"#)
+    });
+    let snapshot = Message::text(snapshot.join("\n"));
+    row("roomvars-proto's `Client`, of 2 variables", now, || {
+        roomvars_client(&config, &snapshot, now)
+    })
 }
 
-/// Prints what a client costs a hub that has many rooms, all of which were in use.
-fn hub(now: Instant) -> anyhow::Result<()> {
-    const ROOMS: usize = 10_000;
-    const CLIENTS: usize = 10;
-    let config = HubConfig::default().max_rooms(ROOMS).max_connections(ROOMS * CLIENTS);
-    let config = Arc::new(config);
+/// Most bytes that a client in a room of ten may cost a hub.
+const FLOOR: u64 = 1024;
+
+/// Prints what a client costs a hub that has so many rooms, all of which were in use.
+fn hub_row(now: Instant, rooms: usize, clients: usize) -> anyhow::Result<Hub> {
+    let (count, variables) = (rooms * clients, [("x", "0"), ("y", "0")]);
+    let config = HubConfig::default().max_rooms(rooms).max_connections(count);
+    let mut hub = Hub::new(config.into(), now);
+    let set = Message::text(r#"{"kind":"set","variable":"x","value":"1"}"#);
     let before = resident()?;
-    let mut kept = None;
-    let heap = measure(|| {
-        let hub = kept.insert(Hub::new(config.clone(), now));
-        for room in 0..ROOMS {
-            let mut last = None;
-            for client in 0..CLIENTS {
-                let Ok(id) = hub.connect(now, Dialect::Documented) else { return };
-                let handshake = format!(
-                    r#"{{"kind":"handshake","room":"room {room}","username":"client {client}","variables":{{"x":"0","y":"0"}}}}"#
-                );
-                hub.handle_input(now, id, &Message::text(handshake));
-                last = Some(id);
+    let mut fill = || {
+        for room in 0..rooms {
+            let (room, mut last) = (format!("room {room}"), None);
+            for client in 0..clients {
+                let name = format!("client {client}");
+                last = Some(join(&mut hub, now, Dialect::Documented, &room, &name, &variables)?);
             }
-            if let Some(id) = last {
-                let set = r#"{"kind":"set","variable":"x","value":"1"}"#;
-                hub.handle_input(now, id, &Message::text(set));
+            if let Some(last) = last {
+                hub.handle_input(now, last, &set);
             }
-            while let Some(id) = hub.poll_ready() {
-                while hub.poll_transmit(id).is_some() {}
-            }
-            while hub.poll_event().is_some() {}
+            take_all(&mut hub, |_, _| {});
         }
-    });
-    let clients = kept.as_ref().map_or(0, |hub| hub.connections().count());
-    anyhow::ensure!(clients == ROOMS * CLIENTS, "{clients} clients");
-    let each = heap.bytes_current / i64::try_from(clients)?;
-    let resident = (resident()? - before) / u64::try_from(clients)?;
-    println!();
-    println!(
-        "| {ROOMS} rooms of {CLIENTS} clients and 2 variables | heap a client | resident a client |"
-    );
-    println!("|---|---|---|");
-    println!("| roomvars-proto's `Hub` | {each} | {resident} |");
-    Ok(())
+        anyhow::Ok(())
+    };
+    let mut filled = Ok(());
+    let heap = measure(|| filled = fill());
+    filled?;
+    let count = u64::try_from(count)?;
+    let heap = u64::try_from(heap.bytes_current)? / count;
+    let resident = (resident()? - before) / count;
+    println!("| {rooms} | {clients} | {heap} | {resident} |");
+    anyhow::ensure!(clients < 10 || heap.max(resident) <= FLOOR, "more than {FLOOR} bytes");
+    Ok(hub)
 }

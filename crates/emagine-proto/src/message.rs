@@ -5,7 +5,7 @@ use core::fmt;
 use core::str::from_utf8;
 
 use bytes::BufMut;
-use smallwire_core::json::{Fields, Part, decimal, plain, unquoted};
+use smallwire_core::json::{Fields, Part, decimal, is_natural, plain, plain_len, unquoted, value};
 use smallwire_core::{JsonRef, Secret};
 
 use crate::error::{error, unreadable};
@@ -208,7 +208,18 @@ impl<'a> ClientMessage<'a> {
     #[inline]
     pub fn from_json(text: &'a str, config: &CodecConfig) -> Result<Self, DecodeError> {
         check_len(text.len(), config)?;
-        let fields = read(text)?;
+        Ok(if let time @ Some(_) = usual_time(text, HEARTBEAT) {
+            Self::Heartbeat { time }
+        } else if let time @ Some(_) = usual_time(text, HEARTBEAT_ACK) {
+            Self::HeartbeatAck { time }
+        } else {
+            return Self::read(text);
+        })
+    }
+
+    fn read(text: &'a str) -> Result<Self, DecodeError> {
+        let mut fields = Known::new(text);
+        read(&mut fields, text)?;
         Ok(match op(&fields, Role::Client)? {
             OpCode::IDENTIFY => {
                 Self::Identify { token: string(&fields, Key::Token).map(Secret::new)? }
@@ -266,7 +277,22 @@ impl<'a> ServerMessage<'a> {
     #[inline]
     pub fn from_json(text: &'a str, config: &CodecConfig) -> Result<Self, DecodeError> {
         check_len(text.len(), config)?;
-        let fields = read(text)?;
+        Ok(if let time @ Some(_) = usual_time(text, HEARTBEAT) {
+            Self::Heartbeat { time }
+        } else if let time @ Some(_) = usual_time(text, HEARTBEAT_ACK) {
+            Self::HeartbeatAck { time }
+        } else if let Some(user) = usual_user(text) {
+            Self::Ready { user: user.into() }
+        } else if let Some(message) = usual_message(text) {
+            Self::Message { message }
+        } else {
+            return Self::read(text);
+        })
+    }
+
+    fn read(text: &'a str) -> Result<Self, DecodeError> {
+        let mut fields = Known::new(text);
+        read(&mut fields, text)?;
         let op = op(&fields, Role::Server)?;
         // E1: both sections and table count.
         Ok(match (op, json(&fields, Key::Message)) {
@@ -320,11 +346,9 @@ impl<'a> ServerMessage<'a> {
                 let interval = Json(decimal(*heartbeat_interval, &mut room));
                 put([Json(r#"{"op":0,"heartbeat_interval":"#), interval, Json("}")], config, dst)
             }
-            Self::Ready { user } => {
-                put([Json(r#"{"op":2,"user":""#), Part::text(user), Json("\"}")], config, dst)
-            }
+            Self::Ready { user } => put([Json(READY), Part::text(user), Json("\"}")], config, dst),
             Self::Message { message } => {
-                put([Json(r#"{"op":3,"message":"#), Json(message.get()), Json("}")], config, dst)
+                put([Json(MESSAGE), Json(message.get()), Json("}")], config, dst)
             }
             Self::Heartbeat { time } => put_heartbeat(*time, config, dst),
             Self::HeartbeatAck { time } => put_heartbeat_ack(*time, config, dst),
@@ -336,17 +360,49 @@ impl<'a> ServerMessage<'a> {
 /// The longest heartbeat interval, in milliseconds (E5).
 const MAX_INTERVAL: u64 = 1 << 53;
 
+#[inline(always)]
 fn check_len(len: usize, config: &CodecConfig) -> Result<(), DecodeError> {
     let limit = config.max_message;
-    if len > limit {
-        return Err(error(DecodeErrorKind::MessageTooLarge { len, limit }, limit));
-    }
-    Ok(())
+    if len > limit { Err(too_large(len, limit)) } else { Ok(()) }
+}
+
+#[cold]
+fn too_large(len: usize, limit: usize) -> DecodeError {
+    error(DecodeErrorKind::MessageTooLarge { len, limit }, limit)
 }
 
 fn text<'a>(bytes: &'a [u8], config: &CodecConfig) -> Result<&'a str, DecodeError> {
     check_len(bytes.len(), config)?;
     from_utf8(bytes).map_err(|e| error(DecodeErrorKind::NotUtf8, e.valid_up_to()))
+}
+
+/// How we write what comes often, up to the value of its other key; so does nearly everyone.
+const HEARTBEAT: &str = r#"{"op":10,"time":"#;
+const HEARTBEAT_ACK: &str = r#"{"op":11,"time":"#;
+const READY: &str = r#"{"op":2,"user":""#;
+const MESSAGE: &str = r#"{"op":3,"message":"#;
+
+/// The `time` of such a heartbeat or ack, if it is a time. `None`: it may be one all the same.
+#[inline(always)]
+fn usual_time<'a>(text: &'a str, start: &str) -> Option<JsonRef<'a>> {
+    let time = text.strip_prefix(start)?.strip_suffix('}')?;
+    is_natural(time).then(|| JsonRef::of_checked(time))
+}
+
+/// The same of what such a Ready says.
+#[inline(always)]
+fn usual_user(text: &str) -> Option<&str> {
+    let rest = text.strip_prefix(READY)?;
+    let (user, end) = rest.split_at_checked(plain_len(rest.as_bytes(), text.as_bytes()))?;
+    (end == "\"}").then_some(user)
+}
+
+/// The same of what such a Message delivers.
+#[inline(always)]
+fn usual_message(text: &str) -> Option<JsonRef<'_>> {
+    let message = text.strip_prefix(MESSAGE)?.strip_suffix('}')?;
+    let end = value(message.as_bytes(), 1).ok()?;
+    end.is_empty().then(|| JsonRef::of_checked(message))
 }
 
 /// The keys that the protocol knows.
@@ -393,12 +449,10 @@ impl Key {
 
 type Known<'a> = Fields<'a, { Key::ALL.len() }>;
 
-#[inline(always)]
-fn read(text: &str) -> Result<Known<'_>, DecodeError> {
-    let mut fields = Fields::new(text);
+/// Reads the one object in `text`. In place: a result with all the fields in it would be copied.
+fn read<'a>(fields: &mut Known<'a>, text: &'a str) -> Result<(), DecodeError> {
     let known = |name: &str| Key::ALL.into_iter().position(|key| key.name() == name);
-    fields.read(Key::take_usual, known).map_err(|why| unreadable(text, why))?;
-    Ok(fields)
+    fields.read(Key::take_usual, known).map_err(|why| unreadable(text, why))
 }
 
 /// The opcode, if `sender` may send it. A server's Ready may call itself an Identify (E1).
@@ -458,7 +512,7 @@ fn put_heartbeat(
 ) -> Result<(), EncodeError> {
     use Part::Json;
     match time {
-        Some(time) => put([Json(r#"{"op":10,"time":"#), Json(time.get()), Json("}")], config, dst),
+        Some(time) => put([Json(HEARTBEAT), Json(time.get()), Json("}")], config, dst),
         None => put([Json(r#"{"op":10}"#)], config, dst),
     }
 }
@@ -471,7 +525,7 @@ fn put_heartbeat_ack(
 ) -> Result<(), EncodeError> {
     use Part::Json;
     match time {
-        Some(time) => put([Json(r#"{"op":11,"time":"#), Json(time.get()), Json("}")], config, dst),
+        Some(time) => put([Json(HEARTBEAT_ACK), Json(time.get()), Json("}")], config, dst),
         None => put([Json(r#"{"op":11}"#)], config, dst),
     }
 }

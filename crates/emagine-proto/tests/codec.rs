@@ -219,6 +219,41 @@ fn e3_every_kind_is_written_compactly_with_op_first() {
 }
 
 #[test]
+fn e3_what_is_nearly_written_so_is_read_as_anything_else() {
+    // White space at the front keeps a text from being read by how it usually begins.
+    fn check(text: &str) {
+        let spaced = format!(" {text}");
+        let back = |error: DecodeError| DecodeError { offset: error.offset - 1, ..error };
+        assert_eq!(client(text), client(&spaced).map_err(back), "{text}");
+        assert_eq!(server(text), server(&spaced).map_err(back), "{text}");
+    }
+    for text in [
+        r#"{"op":10,"time":0}"#,
+        r#"{"op":10,"time":1579523400000}"#,
+        r#"{"op":11,"time":12345678}"#,
+        r#"{"op":11,"time":12345678901234567}"#,
+        r#"{"op":2,"user":""}"#,
+        r#"{"op":2,"user":"ada"}"#,
+        r#"{"op":2,"user":"5e259da8c1a4f2é"}"#,
+        r#"{"op":3,"message":1.0}"#,
+        r#"{"op":3,"message":"}"}"#,
+        r#"{"op":3,"message":{"a":[1,{}]}}"#,
+    ] {
+        check(text);
+        for (at, char) in text.char_indices() {
+            check(&text[..at]);
+            for other in ["", "\"", "\\", "}", "]", ",", ":", "0", "7", "-", " ", "x", "é", "\0"] {
+                check(&[&text[..at], other, &text[at..]].concat());
+                check(&[&text[..at], other, &text[at + char.len_utf8()..]].concat());
+            }
+        }
+        for after in ["}", " ", "\n{}", ",\"op\":10}"] {
+            check(&[text, after].concat());
+        }
+    }
+}
+
+#[test]
 fn e3_opcodes_have_names() {
     for (op, name) in [
         (0, "Hello"),

@@ -141,6 +141,12 @@ fn step1_the_first_message_is_a_handshake() {
     let mut s = server(HubConfig::default());
     s.refuses(Documented, &set(Documented, "x", "1"), 4000, ViolationKind::NoHandshake);
     s.refuses(Scratch, &rename("x", "y"), 4000, ViolationKind::NoHandshake);
+    // Ignored only in a room (R3).
+    let id = s.connect(Scratch);
+    s.says(id, r#"{"method":"set","name":"x","value":[]}"#);
+    assert!(
+        matches!(s.hub.poll_transmit(id), Some(Message::Close(Some(frame))) if frame.code() == 4000)
+    );
     s.refuses(Scratch, &delete("x"), 4000, ViolationKind::NoHandshake);
     s.refuses(Documented, r#"{"kind":"news"}"#, 4000, ViolationKind::UnknownKind);
     for dialect in [Documented, Deployed2020, Scratch] {
@@ -570,6 +576,26 @@ fn step4_the_room_that_is_empty_longest_makes_room() {
 }
 
 #[test]
+fn step4_rooms_that_never_expire_make_room_in_order_too() {
+    let mut s = server(HubConfig::default().max_rooms(3).empty_room_ttl(Duration::MAX));
+    let enter = |s: &mut Server, room: &str| {
+        let id = s.connect(Documented);
+        s.says(id, handshake(Documented, room, "ada", ""));
+        id
+    };
+    let ids = ["a", "b", "c"].map(|room| enter(&mut s, room));
+    for at in [2, 0, 1] {
+        s.sleep(Duration::from_secs(1));
+        s.hub.disconnect(s.now, ids[at]);
+    }
+    for (new, gone) in [("d", "c"), ("e", "a"), ("f", "b")] {
+        enter(&mut s, new);
+        assert!(s.hub.room(false, gone).is_none(), "{gone}");
+        assert!(s.hub.room(false, new).is_some());
+    }
+}
+
+#[test]
 fn step5_a_set_is_encoded_once_for_each_dialect() {
     let mut s = server(HubConfig::default());
     let ada = s.joined(Documented, "ada");
@@ -840,6 +866,263 @@ fn step2_a_rename_before_a_large_snapshot_is_read_is_part_of_it() {
 }
 
 #[test]
+fn step6_what_a_client_names_before_a_large_snapshot_is_read_may_have_to_be_deleted() {
+    // Too large from the start, or by what comes behind it.
+    for (untaken, sets) in [(100, 0), (400, 20)] {
+        for leaves in [false, true] {
+            let mut s = server(HubConfig::default().max_untaken(untaken));
+            let ada = s.joined(Scratch, "ada");
+            for name in ["a", "b", "c", "d"] {
+                s.says(ada, set(Scratch, name, "0"));
+            }
+            let slow = s.join(Scratch, "slow");
+            assert_eq!(s.hub.connection(slow).unwrap().is_merging, sets == 0);
+            s.says(slow, set(Scratch, "x", "1"));
+            s.says(slow, set(Scratch, "a", "1"));
+            s.says(slow, set(Scratch, "y", "1"));
+            s.says(slow, rename("y", "z"));
+            for _ in 0..sets {
+                s.says(ada, set(Scratch, "a", "2"));
+            }
+            assert!(s.hub.connection(slow).unwrap().is_merging);
+            // Of her own and of others'; one comes back, and one she removes herself.
+            s.says(ada, delete("x"));
+            s.says(ada, rename("a", "e"));
+            s.says(ada, delete("b"));
+            s.says(ada, rename("z", "w"));
+            s.says(ada, set(Scratch, "z", "3"));
+            if leaves {
+                s.says(slow, delete("z"));
+            }
+            let heard = s.hears(slow);
+            let values = if leaves { 4 } else { 5 };
+            let (deletes, sets) = heard.split_at(heard.len() - values);
+            assert_eq!(deletes, [delete("a"), delete("x")]);
+            let names = ["c", "d", "e", "w", "z"];
+            for name in &names[..values] {
+                let start = format!(r#"{{"method":"set","name":"{name}""#);
+                assert_eq!(sets.iter().filter(|set| set.starts_with(&start)).count(), 1);
+            }
+            assert!(!s.hub.connection(slow).unwrap().is_merging);
+        }
+    }
+    // The usual one is whole, and told of no deletes.
+    let mut s = server(HubConfig::default().max_untaken(100));
+    let ada = s.joined(Scratch, "ada");
+    for name in ["a", "b", "c", "d"] {
+        s.says(ada, set(Scratch, name, "0"));
+    }
+    let slow = s.join(Scratch, "slow");
+    s.says(slow, set(Scratch, "a", "1"));
+    let messages = s.messages(slow);
+    assert_eq!((messages.len(), messages[0].lines().count()), (1, 4));
+}
+
+#[test]
+fn step2_a_set_amid_a_large_snapshot_does_not_begin_it_again() {
+    let one = set(Scratch, "a", "0").len();
+    let config = HubConfig::default().max_untaken(0).max_server_message(2 * one + 1);
+    let mut s = server(config);
+    let ada = s.joined(Scratch, "ada");
+    for name in ["a", "b", "c", "d", "e"] {
+        s.says(ada, set(Scratch, name, "0"));
+    }
+    let slow = s.join(Scratch, "slow");
+    let Some(Message::Text(first)) = s.hub.poll_transmit(slow) else { panic!() };
+    assert_eq!(first, [set(Scratch, "a", "0"), set(Scratch, "b", "0")].join("\n"));
+    s.says(slow, set(Scratch, "a", "1"));
+    s.says(slow, set(Scratch, "x", "1"));
+    let heard = s.hears(slow);
+    assert_eq!(heard[..3], ["c", "d", "e"].map(|name| set(Scratch, name, "0")));
+    assert!(!heard.contains(&set(Scratch, "b", "0")), "{heard:?}");
+}
+
+#[test]
+fn step6_a_slow_client_does_not_hear_its_own_renames_and_deletes() {
+    let mut s = server(HubConfig::default().max_untaken(100));
+    let (ada, slow) = (s.joined(Scratch, "ada"), s.joined(Scratch, "slow"));
+    for name in ["a", "b"] {
+        s.says(slow, set(Scratch, name, "0"));
+    }
+    for _ in 0..5 {
+        s.says(ada, set(Scratch, "c", "1"));
+    }
+    assert!(s.hub.connection(slow).unwrap().is_merging);
+    s.says(slow, rename("a", "d"));
+    s.says(slow, delete("b"));
+    s.says(slow, rename("c", "e"));
+    assert_eq!(s.hears(slow), [set(Scratch, "e", "1")]);
+}
+
+#[test]
+fn step6_what_is_deleted_at_a_slow_client_counts_no_more() {
+    let limits = Limits::default().max_scratch_variables(4).max_name(4);
+    let config = HubConfig::default().limits(limits).max_untaken(0).max_batch_bytes(0);
+    let mut s = server(config);
+    let (ada, slow) = (s.joined(Scratch, "ada"), s.joined(Scratch, "slow"));
+    let make_and_remove = |s: &mut Server, at: usize| {
+        s.says(slow, set(Scratch, &at.to_string(), "0"));
+        s.says(ada, delete(&at.to_string()));
+    };
+    s.says(ada, set(Scratch, "x", "0"));
+    s.says(ada, rename("x", "y"));
+    make_and_remove(&mut s, 0);
+    for at in 1..100 {
+        make_and_remove(&mut s, at);
+        assert!(s.hub.connection(slow).unwrap().is_merging);
+        assert!(s.hub.poll_transmit(slow).is_some());
+        assert_eq!(s.hub.ended(slow), None, "{at}");
+    }
+}
+
+#[test]
+fn step6_sets_after_a_rename_are_merged_with_none_before_it() {
+    let mut s = server(HubConfig::default().max_untaken(500));
+    let (ada, slow) = (s.joined(Scratch, "ada"), s.joined(Scratch, "slow"));
+    let says = |s: &mut Server, name: &str, value: &str| {
+        s.says(ada, set(Scratch, name, value));
+        set(Scratch, name, value)
+    };
+    let mut expected = vec![says(&mut s, "x", "1"), says(&mut s, "y", "1"), says(&mut s, "z", "0")];
+    s.says(ada, rename("z", "w"));
+    expected.push(rename("z", "w"));
+    expected.extend([says(&mut s, "y", "2"), says(&mut s, "x", "2")]);
+    s.says(ada, rename("w", "z"));
+    expected.push(rename("w", "z"));
+    while !s.hub.connection(slow).unwrap().is_merging {
+        says(&mut s, "y", "3");
+    }
+    expected.push(set(Scratch, "y", "3"));
+    assert_eq!(s.hears(slow), expected);
+}
+
+#[test]
+fn step2_a_snapshot_is_merged_with_what_follows_when_it_is_over_the_limit() {
+    let two = 2 * set(Documented, "x", "0").len();
+    for (most, is_merging) in [(two, false), (two - 1, true)] {
+        let mut s = server(HubConfig::default().max_untaken(most));
+        s.joined(Documented, "ada");
+        let slow = s.join(Documented, "slow");
+        assert_eq!(s.hub.connection(slow).unwrap().is_merging, is_merging);
+        assert_eq!(s.hears(slow).len(), 2);
+    }
+}
+
+#[test]
+fn step7_who_is_closed_while_the_driver_has_it_is_ready_again() {
+    let mut s = server(HubConfig::default());
+    let (ada, grace) = (s.joined(Documented, "ada"), s.joined(Documented, "grace"));
+    while s.hub.poll_ready().is_some() {}
+    s.says(ada, set(Documented, "x", "1"));
+    assert_eq!((s.hub.poll_ready(), s.hub.poll_ready()), (Some(grace), None));
+    s.hub.kick(s.now, grace, CloseCode::GENERIC);
+    assert_eq!((s.hub.poll_ready(), s.hub.poll_ready()), (Some(grace), None));
+    assert!(matches!(s.hub.poll_transmit(grace), Some(Message::Close(_))));
+    assert_eq!(s.hub.poll_transmit(grace), None);
+}
+
+#[test]
+fn step6_what_waits_is_counted_to_the_byte() {
+    let mut s = server(HubConfig::default().max_untaken(600).max_batch_bytes(0));
+    let (ada, slow) = (s.joined(Scratch, "ada"), s.joined(Scratch, "slow"));
+    while !s.hub.connection(slow).unwrap().is_merging {
+        s.says(ada, set(Scratch, "a", "0"));
+        s.says(ada, set(Scratch, "b", "0"));
+    }
+    s.says(ada, rename("a", "c"));
+    s.says(ada, set(Scratch, "b", "1"));
+    let mut pending = s.hub.connection(slow).unwrap().pending_bytes;
+    let mut texts = Vec::new();
+    while let Some(Message::Text(text)) = s.hub.poll_transmit(slow) {
+        pending -= text.len();
+        assert_eq!(s.hub.connection(slow).unwrap().pending_bytes, pending);
+        texts.push(text);
+    }
+    assert_eq!((pending, texts.len()), (0, 4));
+}
+
+#[test]
+fn step6_its_own_set_makes_void_what_waits_of_the_same_variable() {
+    let mut s = server(HubConfig::default().max_untaken(300));
+    let (ada, slow) = (s.joined(Scratch, "ada"), s.joined(Scratch, "slow"));
+    s.says(ada, set(Scratch, "x", "1"));
+    s.says(slow, set(Scratch, "x", "2"));
+    // Another is merged across a rename.
+    s.says(ada, set(Scratch, "y", "1"));
+    s.says(ada, rename("y", "z"));
+    while !s.hub.connection(slow).unwrap().is_merging {
+        s.says(ada, set(Scratch, "z", "2"));
+    }
+    let expected = [set(Scratch, "y", "1"), rename("y", "z"), set(Scratch, "z", "2")];
+    assert_eq!(s.hears(slow), expected);
+}
+
+#[test]
+fn step6_what_another_room_collects_puts_off_no_tick() {
+    let mut s = server(HubConfig::default().flush_interval(Duration::from_millis(20)));
+    let (ada, grace) = (s.joined(Documented, "ada"), s.joined(Documented, "grace"));
+    let other = s.connect(Documented);
+    s.says(other, handshake(Documented, "other", "ada", XY));
+    let due = s.now + Duration::from_millis(20);
+    s.says(ada, set(Documented, "x", "1"));
+    s.sleep(Duration::from_millis(15));
+    s.says(other, set(Documented, "x", "1"));
+    assert_eq!(s.hub.poll_timeout(), Some(due));
+    s.sleep(Duration::from_millis(5));
+    assert_eq!(s.hears(grace), [set(Documented, "x", "1")]);
+}
+
+#[test]
+fn step6_what_is_collected_is_not_sent_with_the_tick_before() {
+    let tick = Duration::from_millis(20);
+    let mut s = server(HubConfig::default().flush_interval(tick));
+    let (ada, grace) = (s.joined(Documented, "ada"), s.joined(Documented, "grace"));
+    for value in ["0", "1"] {
+        s.says(ada, set(Documented, "x", value));
+    }
+    s.sleep(tick);
+    s.says(ada, set(Documented, "x", "2"));
+    assert_eq!(s.hears(grace), ["0", "1"].map(|value| set(Documented, "x", value)));
+    s.sleep(tick);
+    assert_eq!(s.hears(grace), [set(Documented, "x", "2")]);
+}
+
+#[test]
+fn step6_merging_begins_with_the_first_byte_over_the_limit() {
+    let two = 2 * set(Documented, "x", "0").len();
+    for (most, is_merging) in [(two, false), (two - 1, true)] {
+        let mut s = server(HubConfig::default().max_untaken(most));
+        let (ada, slow) = (s.joined(Documented, "ada"), s.joined(Documented, "slow"));
+        for value in ["0", "1"] {
+            assert!(!s.hub.connection(slow).unwrap().is_merging);
+            s.says(ada, set(Documented, "x", value));
+        }
+        assert_eq!(s.hub.connection(slow).unwrap().is_merging, is_merging);
+        assert_eq!(s.hears(slow).len(), if is_merging { 1 } else { 2 });
+    }
+}
+
+#[test]
+fn step6_a_client_for_which_nothing_is_left_to_be_told_is_not_merged_for() {
+    for last_by_itself in [false, true] {
+        let config = HubConfig::default().max_untaken(0);
+        let mut s = server(config.flush_interval(Duration::from_millis(20)));
+        let ada = s.joined(Scratch, "ada");
+        s.says(ada, set(Scratch, "a", "0"));
+        let slow = s.join(Scratch, "slow");
+        s.says(slow, set(Scratch, "b", "0"));
+        s.says(slow, delete("b"));
+        let info = s.hub.connection(slow).unwrap();
+        assert!(info.is_merging && info.pending_bytes > 0);
+        s.says(if last_by_itself { slow } else { ada }, delete("a"));
+        let info = s.hub.connection(slow).unwrap();
+        assert_eq!((info.is_merging, info.pending_bytes), (false, 0));
+        s.sleep(Duration::from_millis(20));
+        assert_eq!(s.hears(slow), [""; 0]);
+    }
+}
+
+#[test]
 fn step6_its_own_sets_count_when_nobody_else_is_there() {
     let mut s = server(HubConfig::default());
     let (a, b) = (s.joined(Documented, "a"), s.joined(Documented, "b"));
@@ -888,14 +1171,47 @@ fn step6_who_makes_more_names_than_can_be_kept_is_closed() {
     let mut s = server(HubConfig::default().limits(limits).max_untaken(100));
     let ada = s.joined(Scratch, "ada");
     let grace = s.joined(Scratch, "grace");
+    s.says(ada, set(Scratch, "x", &"1".repeat(100)));
     // She never reads, makes names, and ada removes them: she has to be told of each.
-    for at in 0..1000 {
-        s.says(grace, set(Scratch, &format!("name{at}"), "1"));
-        s.says(ada, delete(&format!("name{at}")));
+    let mut names = 0;
+    while s.hub.ended(grace).is_none() {
+        names += 1;
+        s.says(grace, set(Scratch, &format!("name{names:04}"), "1"));
+        s.says(ada, delete(&format!("name{names:04}")));
+        // What she removes herself she needn't be told of.
+        s.says(grace, set(Scratch, "own", "1"));
+        s.says(grace, delete("own"));
     }
+    // 2 `max_untaken` + (`max_scratch_variables` + 1) (`max_name` + 64) bytes of names.
+    let limit = 2 * 100 + 3 * (20 + 64);
+    assert_eq!(names, limit / (8 + 64) + 1);
     assert_eq!(s.hub.ended(grace), Some(&End::Error(ConnectionError::TooFarBehind)));
     let close = CloseFrame::new(4003, "fallen too far behind");
     assert_eq!(s.hub.poll_transmit(grace), Some(Message::Close(Some(close))));
+}
+
+#[test]
+fn step6_who_only_listens_is_kept_whatever_names_others_give() {
+    for (variables, name) in [(2, 16), (10, 64), (128, 4), (128, 64)] {
+        let limits = Limits::default().max_scratch_variables(variables).max_name(name);
+        for untaken in [0, 100, 64 * 1024] {
+            let mut s = server(HubConfig::default().limits(limits).max_untaken(untaken));
+            let (ada, grace) = (s.joined(Scratch, "ada"), s.joined(Scratch, "grace"));
+            s.says(ada, set(Scratch, "0", "1"));
+            let long = "n".repeat(name - 3);
+            for at in 0..4000 {
+                s.says(ada, rename(&format!("{at:x}"), &format!("{:x}", at + 1)));
+                if at % 4 == 0 {
+                    let name = format!("{long}{:x}", at % 512);
+                    s.says(ada, set(Scratch, &name, "1"));
+                    s.says(ada, delete(&name));
+                }
+            }
+            assert_eq!(s.hub.ended(grace), None, "{variables} {name} {untaken}");
+            let heard = s.hears(grace);
+            assert_eq!(heard.last(), Some(&set(Scratch, "fa0", "1")));
+        }
+    }
 }
 
 #[test]
@@ -952,6 +1268,59 @@ fn step6_a_batch_is_shared_and_flushed_early_when_it_is_full() {
         let Message::Text(text) = &other[0] else { panic!() };
         assert_eq!((other.len(), text.as_ptr()), (2, first.as_ptr()));
     }
+    // Then it begins anew.
+    while s.hub.poll_ready().is_some() {}
+    for at in 0..3 {
+        s.says(ada, set(Documented, "x", &at.to_string()));
+        assert_eq!(s.hub.poll_ready(), None);
+    }
+}
+
+#[test]
+fn step6_what_is_more_than_a_batch_is_shared_as_well() {
+    let one = set(Documented, "x", "00").len();
+    let config = HubConfig::default().flush_interval(Duration::from_secs(1));
+    let mut s = server(config.max_batch_bytes(60 * one));
+    let ada = s.joined(Documented, "ada");
+    let dialects = [Documented, Deployed2020, Documented, Deployed2020];
+    let receivers = [0, 1, 2, 3].map(|at| s.joined(dialects[at], &format!("r{at}")));
+    // With the line breaks the 60 that are flushed early are more than a batch.
+    for at in 0..60 {
+        s.says(ada, set(Documented, "x", &format!("{at:02}")));
+    }
+    let taken = receivers.map(|id| {
+        let texts = std::iter::from_fn(|| s.hub.poll_transmit(id)).map(|message| match message {
+            Message::Text(text) => text,
+            other => panic!("{other:?}"),
+        });
+        texts.collect::<Vec<_>>()
+    });
+    for (dialect, texts) in dialects.iter().zip(&taken) {
+        // Sets are shorter in the other dialect.
+        assert_eq!(texts.len(), if *dialect == Documented { 2 } else { 1 });
+        let all = (0..60).map(|at| set(*dialect, "x", &format!("{at:02}"))).collect::<Vec<_>>();
+        assert_eq!(texts.join(&b'\n'), all.join("\n").into_bytes());
+    }
+    let places = taken.map(|texts| texts.iter().map(|text| text.as_ptr()).collect::<Vec<_>>());
+    assert_eq!(places[..2], places[2..]);
+}
+
+#[test]
+fn step6_who_has_missed_a_tick_gets_all_in_one_batch() {
+    let tick = Duration::from_millis(20);
+    let mut s = server(HubConfig::default().flush_interval(tick));
+    let ada = s.joined(Documented, "ada");
+    let [quick, slow] = ["quick", "slow"].map(|name| s.joined(Documented, name));
+    for values in [["0", "1"], ["2", "3"]] {
+        let sets = values.map(|value| set(Documented, "x", value));
+        for set in &sets {
+            s.says(ada, set);
+        }
+        s.sleep(tick);
+        assert_eq!(s.messages(quick), [sets.join("\n")]);
+    }
+    let all = ["0", "1", "2", "3"].map(|value| set(Documented, "x", value));
+    assert_eq!(s.messages(slow), [all.join("\n")]);
 }
 
 #[test]
@@ -1177,6 +1546,21 @@ fn step5_a_set_costs_at_most_one_allocation_and_a_receiver_none() {
 }
 
 #[test]
+fn step5_nothing_is_written_in_a_dialect_that_has_left() {
+    let mut s = server(HubConfig::default());
+    let (ada, grace) = (s.joined(Deployed2020, "ada"), s.joined(Deployed2020, "grace"));
+    let text = set(Deployed2020, "x", "0");
+    let longer = set(Documented, "x", "0");
+    let other = s.joined(Documented, "other");
+    s.says(ada, &text);
+    assert_eq!(s.hub.connection(grace).unwrap().pending_bytes, longer.len());
+    s.hears(grace);
+    s.hub.disconnect(s.now, other);
+    s.says(ada, &text);
+    assert_eq!(s.hub.connection(grace).unwrap().pending_bytes, text.len());
+}
+
+#[test]
 fn an_idle_client_is_small() {
     let (rooms, clients) = (1000, 10);
     let config = HubConfig::default().max_rooms(rooms).max_connections(rooms * clients);
@@ -1196,6 +1580,70 @@ fn an_idle_client_is_small() {
     });
     let each = bytes / (rooms * clients) as u64;
     assert!(each <= 300, "{each} bytes");
+}
+
+#[test]
+fn a_value_that_was_long_takes_no_more_than_it_does_now() {
+    let set_to = |lens: &'static [usize]| {
+        move |s: &mut Server| {
+            let ada = s.joined(Documented, "ada");
+            for len in lens {
+                s.says(ada, set(Documented, "x", &"v".repeat(*len)));
+            }
+            assert_eq!(s.hub.ended(ada), None);
+        }
+    };
+    let config = HubConfig::default().limits(Limits::default().max_value(50_000));
+    let short = kept(config.clone(), set_to(&[1])).1;
+    let was_long = kept(config, set_to(&[50_000, 1])).1;
+    assert!(was_long <= short + 200, "{was_long} bytes, {short}");
+}
+
+#[test]
+fn a_room_without_anybody_is_small_however_many_there_were() {
+    let rooms_of = |clients: usize| {
+        move |s: &mut Server| {
+            for room in 0..20 {
+                let mut ids = Vec::new();
+                for at in 0..100 {
+                    let id = s.connect(Documented);
+                    if at < clients {
+                        let (room, user) = (format!("{room}"), format!("{at}"));
+                        s.says(id, handshake(Documented, &room, &user, XY));
+                    }
+                    ids.push(id);
+                }
+                for id in ids {
+                    s.hub.disconnect(s.now, id);
+                }
+                while s.hub.poll_event().is_some() || s.hub.poll_ready().is_some() {}
+            }
+        }
+    };
+    let (few, many) =
+        (kept(HubConfig::default(), rooms_of(1)), kept(HubConfig::default(), rooms_of(100)));
+    assert!(many.1 <= few.1 + 1000, "{few:?}, {many:?}");
+}
+
+#[test]
+fn a_room_that_has_sent_all_is_small_again() {
+    let ticks = |count: usize| {
+        move |s: &mut Server| {
+            let ids = ["ada", "grace", "joan"].map(|name| s.joined(Documented, name));
+            for _ in 0..count {
+                for at in 0..200 {
+                    s.says(ids[0], set(Documented, "x", &(at % 10).to_string()));
+                }
+                s.sleep(Duration::from_millis(20));
+                while let Some(id) = s.hub.poll_ready() {
+                    while s.hub.poll_transmit(id).is_some() {}
+                }
+            }
+        }
+    };
+    let config = HubConfig::default().flush_interval(Duration::from_millis(20));
+    let (none, few) = (kept(config.clone(), ticks(0)), kept(config, ticks(3)));
+    assert!(few.0 > none.0 + 5000 && few.1 <= none.1 + 1000, "{none:?}, {few:?}");
 }
 
 /// A small hub of two rooms.

@@ -375,6 +375,35 @@ fn events_that_wait_hold_back_the_rest_of_the_input() {
 }
 
 #[test]
+fn input_is_wanted_while_there_is_room_for_events() {
+    let now = epoch();
+    let mut client = client(config(Documented).max_events(2).max_event_bytes(6), now);
+    for round in 0..10 {
+        client.handle_input(now, &text(set("x", "1")));
+        assert!(client.wants_input(), "{round}");
+        // Nothing of the input waits, but as many events as may.
+        client.handle_input(now, &text(set("x", "22")));
+        assert!(!client.wants_input(), "{round}");
+        assert_eq!(client.poll_event(), Some(is_set("x", "1")));
+        assert!(client.wants_input(), "{round}");
+        assert_eq!(client.poll_event(), Some(is_set("x", "22")));
+    }
+}
+
+#[test]
+fn who_has_closed_keeps_no_input() {
+    let now = epoch();
+    let mut client = client(config(Documented).max_events(1), now);
+    let input = bytes::Bytes::from(format!("{0}\n{0}", set("x", "1")));
+    client.handle_input(now, &Message::Text(input.clone()));
+    assert!(!input.is_unique());
+    client.close(now);
+    assert!(input.is_unique());
+    assert_eq!(client.poll_event(), Some(is_set("x", "1")));
+    assert_eq!(client.poll_event(), None);
+}
+
+#[test]
 fn a_bad_line_that_waits_ends_it_when_it_is_come_to() {
     let now = epoch();
     let mut client = client(config(Documented).max_events(1), now);
@@ -442,10 +471,54 @@ fn step7_a_rate_limit_delays_what_is_sent() {
         client.handle_timeout(start + Duration::from_nanos(at * 1_000_000 - 1));
         assert_eq!(sent(&mut client), []);
         client.handle_timeout(due);
+        assert_eq!(client.poll_timeout(), None);
         assert_eq!(sent(&mut client), [text(set("x", value))]);
     }
     assert_eq!(client.poll_timeout(), None);
     assert_eq!(client.queued(), 0);
+}
+
+#[test]
+fn merged_sets_make_room_for_the_next() {
+    let now = epoch();
+    let limit = RateLimit::per_second(1);
+    let config = config(Documented).merge_sets(true).rate_limit(limit).max_transmit_bytes(1000);
+    let mut client = client(config, now);
+    for at in 0..1000 {
+        client.set(now, ["x", "y"][at % 2], &*at.to_string()).unwrap();
+    }
+    assert_eq!(client.queued(), 2);
+}
+
+#[test]
+fn r5_a_value_may_be_as_long_as_the_limit_and_no_longer() {
+    let now = epoch();
+    let limits = Limits::default().max_value(3);
+    for dialect in [Documented, Scratch] {
+        let mut client = client(config(dialect).limits(limits), now);
+        assert_eq!(client.set(now, "x", "333"), Ok(()));
+        assert_eq!(client.set(now, "x", "4444"), Err(SendError::ValueLength(4)));
+        assert_eq!(client.get("x").unwrap().as_str(), "333");
+    }
+}
+
+#[test]
+fn step2_a_snapshot_that_could_not_be_followed_ends_with_its_message() {
+    let now = epoch();
+    let limits = Limits::default().max_scratch_variables(3);
+    let mut client = client(config(Scratch).limits(limits).max_events(1), now);
+    let sets = ["a", "b", "c"].map(|name| scratch_set(name, "\"0\""));
+    client.handle_input(now, &text(sets.join("\n")));
+    // Its own take the places of the rest.
+    for name in ["x", "y"] {
+        client.set(now, name, "1").unwrap();
+    }
+    assert_eq!(client.poll_event(), Some(is_snapshot("a", "0", 2)));
+    for _ in ["b", "c"] {
+        assert!(matches!(client.poll_event(), Some(ClientEvent::Ignored { .. })));
+    }
+    client.handle_input(now, &text(scratch_set("a", "\"2\"")));
+    assert_eq!(client.poll_event(), Some(is_set("a", "2")));
 }
 
 #[test]

@@ -319,6 +319,26 @@ const fn special_bytes(word: u64) -> u64 {
     (quotes_and_control | backslashes) & !word & HIGH
 }
 
+/// Whether it is a number of nothing but digits.
+#[inline(always)]
+pub fn is_natural(text: &str) -> bool {
+    let text = text.as_bytes();
+    let mut rest = text;
+    let is_canonical = matches!(text, [b'1'..=b'9', ..] | b"0");
+    while let Some((word, later)) = rest.split_first_chunk() {
+        if !all_digits(u64::from_le_bytes(*word)) {
+            return false;
+        }
+        rest = later;
+    }
+    // What is left, and a second time some of what comes before it.
+    is_canonical
+        && match text.last_chunk() {
+            Some(word) => all_digits(u64::from_le_bytes(*word)),
+            None => rest.iter().all(u8::is_ascii_digit),
+        }
+}
+
 /// Goes to the first byte that can't stand in a JSON string as it is. Looks at eight at a time.
 #[inline(always)]
 pub fn to_special(mut rest: &[u8]) -> &[u8] {

@@ -2,8 +2,8 @@
 
 use serde_json::Value;
 use smallwire_core::json::{
-    MAX_DEPTH, between, escaped_len, expect, expect_end, has_escapes, offset, put_escaped, string,
-    to_special, to_token, unescape, unquoted, value,
+    MAX_DEPTH, between, escaped_len, expect, expect_end, has_escapes, is_natural, offset,
+    put_escaped, string, to_special, to_token, unescape, unquoted, value,
 };
 
 /// Texts of all sorts, with each that is special at each place among the eight bytes that are looked at
@@ -187,6 +187,29 @@ fn values_are_taken_where_serde_json_takes_them() {
         if let Err(fault) = whole {
             assert!(!fault.is_too_deep() && fault.offset(text) <= text.len(), "{text}");
         }
+    }
+}
+
+#[test]
+fn numbers_of_nothing_but_digits() {
+    let digits = "123456789012345678901234567890";
+    for len in 1..=digits.len() {
+        let number = &digits[..len];
+        assert!(is_natural(number), "{number}");
+        // Of each byte something else: below the digits, above them, beside them in ASCII.
+        for at in 0..len {
+            for other in ["/", ":", "p", " ", "-", ".", "e", "\0"] {
+                let mut wrong = number.to_owned();
+                wrong.replace_range(at..=at, other);
+                assert!(!is_natural(&wrong), "{wrong}");
+            }
+        }
+        assert!(!is_natural(&format!("0{number}")), "0{number}");
+        assert!(is_natural(&format!("{number}0")), "{number}0");
+    }
+    assert!(is_natural("0"));
+    for wrong in ["", "-1", "+1", "１２３４５６７８"] {
+        assert!(!is_natural(wrong), "{wrong}");
     }
 }
 

@@ -3,7 +3,7 @@
 import { deflateSync, inflateSync } from "node:zlib";
 
 import * as peer from "./peer.mjs";
-import { INVALID_DATA, POLICY_VIOLATION, Violation, cut, required } from "./peer.mjs";
+import { INVALID_DATA, Violation, cut, required } from "./peer.mjs";
 
 export const Op = {
   HELLO: 0,
@@ -49,9 +49,7 @@ export class Peer extends peer.Peer {
   }
 
   handle(text) {
-    const message = peer.parse(text);
-    if (!Number.isInteger(message.op)) throw new Violation(POLICY_VIOLATION, "no opcode");
-    this.act(message);
+    this.act(peer.parseOp(text));
   }
 
   /** Does what a message of any end asks for. */

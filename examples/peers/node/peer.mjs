@@ -1,5 +1,6 @@
 // What all peers have in common: a connection, and the console that it is played from.
 
+import { createHash, timingSafeEqual } from "node:crypto";
 import { createInterface } from "node:readline";
 import { parseArgs } from "node:util";
 
@@ -31,10 +32,23 @@ export function parse(text) {
   return message;
 }
 
+/** The same, which has to have an opcode. */
+export function parseOp(text) {
+  const message = parse(text);
+  if (!Number.isInteger(message.op)) throw new Violation(POLICY_VIOLATION, "no opcode");
+  return message;
+}
+
 /** What must be there under a key. */
 export function required(message, key) {
   if (!Object.hasOwn(message, key)) throw new Violation(POLICY_VIOLATION, `no ${key}`);
   return message[key];
+}
+
+/** Without telling by the time it takes where they differ. */
+export function same(a, b) {
+  const hash = (text) => createHash("sha256").update(text).digest();
+  return timingSafeEqual(hash(a), hash(b));
 }
 
 /** One connection, from the side of one end. Each protocol says what it does with it. */
@@ -62,6 +76,11 @@ export class Peer {
 
   ended() {}
 
+  /** Where the protocol has codes of its own. */
+  closeCode(violation) {
+    return violation.code;
+  }
+
   // The wire.
 
   /** From the first message on. */
@@ -76,7 +95,7 @@ export class Peer {
       task();
     } catch (error) {
       if (!(error instanceof Violation)) throw error;
-      this.ws.close(error.code, error.message);
+      this.ws.close(this.closeCode(error), error.message);
     }
   }
 

@@ -6,7 +6,7 @@ import zlib
 from enum import IntEnum
 
 import peer
-from peer import INVALID_DATA, POLICY_VIOLATION, Violation
+from peer import INVALID_DATA, Violation
 
 MAX_MESSAGE = 1 << 20
 REQUEST_TIMEOUT = 5
@@ -52,11 +52,7 @@ class Peer(peer.Peer):
         self.requests = {}  # nonce → the future of its response
 
     async def handle(self, text):
-        message = peer.parse(text)
-        # `type` and not `isinstance`: True is an int.
-        if type(message.get("op")) is not int:
-            raise Violation(POLICY_VIOLATION, "no opcode")
-        await self.act(message)
+        await self.act(peer.parse_op(text))
 
     async def act(self, message):
         """Does what a message of any end asks for."""

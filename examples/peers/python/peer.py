@@ -34,6 +34,19 @@ def parse(text):
     return message
 
 
+def parse_op(text):
+    """The same, which has to have an opcode."""
+    message = parse(text)
+    # `type` and not `isinstance`: True is an int.
+    if type(message.get("op")) is not int:
+        raise Violation(POLICY_VIOLATION, "no opcode")
+    return message
+
+
+def compact(value):
+    return json.dumps(value, separators=(",", ":"), ensure_ascii=False)
+
+
 class Peer:
     """One connection, from the side of one end. Each protocol says what it does with it."""
 
@@ -52,6 +65,10 @@ class Peer:
     def ended(self):
         pass
 
+    def close_code(self, violation):
+        """Where the protocol has codes of its own."""
+        return violation.code
+
     # The wire.
 
     async def run(self):
@@ -63,15 +80,18 @@ class Peer:
             async for data in self.ws:
                 await self.receive(data)
         except Violation as violation:
-            await self.ws.close(violation.code, str(violation))
+            await self.refuse(violation)
         except KeyError as key:
-            await self.ws.close(POLICY_VIOLATION, f"no {key}")
+            await self.refuse(Violation(POLICY_VIOLATION, f"no {key}"))
         except ConnectionClosed:
             pass
         for task in self.tasks:
             task.cancel()
         self.ended()
         self.show("closed", self.ws.close_code, self.ws.close_reason)
+
+    async def refuse(self, violation):
+        await self.ws.close(self.close_code(violation), str(violation))
 
     async def receive(self, data):
         if isinstance(data, str):

@@ -1,17 +1,11 @@
 """What roomvars calls its keys and kinds."""
 
-import json
-
 # What each dialect calls the kind, the room, the username, a variable.
 KEYS = {
     "documented": ("kind", "room", "username", "variable"),
     "deployed2020": ("kind", "id", "username", "var"),
     "scratch": ("method", "project_id", "user", "name"),
 }
-
-
-def compact(value):
-    return json.dumps(value, separators=(",", ":"), ensure_ascii=False)
 
 
 class Dialect:

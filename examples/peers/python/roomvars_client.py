@@ -5,8 +5,8 @@ import asyncio
 import json
 
 import peer
-from peer import POLICY_VIOLATION, Violation
-from roomvars import KEYS, Dialect, compact
+from peer import POLICY_VIOLATION, Violation, compact
+from roomvars import KEYS, Dialect
 
 
 class Client(peer.Peer):

@@ -5,6 +5,10 @@ import signal
 import time
 
 from harness import Failed, compact
+from scenarios import common
+from scenarios.common import (
+    ERROR, GIVING_UP, RECONNECTING, failed, left, not_utf8, pieces, too_long, with_code,
+)
 from scenarios.litecord import (
     HEARTBEAT, HEARTBEAT_ACK, MALFORMED, MANY, NONCES, NOT_ZLIB, ZLIB, against_client, deflate,
     request, response,
@@ -15,8 +19,6 @@ WITH_PASSWORD = "--password", PASSWORD
 HELLO, HELLO_ACK = '{"op":0,"hb_interval":10000}', compact({"op": 1, "password": PASSWORD})
 VERSION = '{"name":"litecord-client","version":"0.1.0"}'
 ACKNOWLEDGED = re.compile(r"heartbeat_ack \d+\.\d+ms")
-RECONNECTING = re.compile(r"reconnecting in (\d+\.\d+)s")
-ERROR = re.compile(r"ended error .+")
 
 
 def hello(interval):
@@ -40,38 +42,21 @@ async def alive(server, client, kind="<"):
     await server.hears(response('"alive?"', VERSION), kind)
 
 
-async def left(client):
-    """It ends as it should."""
-    await client.see("ended clean")
-    if (status := await client.exit()) != 0:
-        raise Failed(f"exit status {status}")
-
-
-async def failed(client, last_words=ERROR):
-    await client.see(last_words)
-    if (status := await client.exit()) != 1:
-        raise Failed(f"exit status {status}")
-
-
 async def fresh(stage, server, *options):
     """Another litecord-client, which connects once."""
-    if server.count(re.compile(r"\d+ connected")):
-        server.number += 1
-    client = await stage.example_client(server, *WITH_PASSWORD, "--once", *options)
-    await server.connected()
-    return client
+    return await common.fresh(stage, server, *WITH_PASSWORD, "--once", *options)
 
 
 async def table(stage, server, cases, say, *options, entered=True, kind="<"):
     """Each with a client of its own, which closes, and fails."""
-    for name, (said, code) in cases.items():
-        with stage.case(name):
-            client = await fresh(stage, server, *options)
-            if entered:
-                await enter(server, client, kind=kind)
-            say(said)
-            await server.closed(code, within=5)
-            await failed(client)
+
+    async def start():
+        client = await fresh(stage, server, *options)
+        if entered:
+            await enter(server, client, kind=kind)
+        return client
+
+    await common.each_fails(stage, server, cases, say, start)
 
 
 @against_client("handshake")
@@ -108,7 +93,7 @@ async def wrong_password(stage):
         with stage.case(name):
             client = await stage.example_client(server, "--password", password)
             await client.see(re.compile("ended error .*4001.*"))
-            await failed(client, re.compile("giving up: .+"))
+            await failed(client, GIVING_UP)
             if client.count(RECONNECTING):
                 raise Failed("it was about to connect again")
     with stage.case("any characters"):
@@ -224,25 +209,18 @@ async def other_messages(stage):
         server.fragments(*parts)
 
     def long(length):
-        return ('{"op":7,"x":"' + "x" * (length - 15) + '"}').encode()
+        return '{"op":7,"x":"' + "x" * (length - 15) + '"}'
 
     limit = "--max-message", "1000"
     with stage.case("1000 bytes"):
         client = await fresh(stage, server, *limit)
         await enter(server, client)
-        server.fragments(long(1000))
+        server.says(long(1000))
         await client.see(re.compile("unknown 7 .*"))
         await alive(server, client)
     binary = {"binary": (HEARTBEAT_ACK.encode(), 1003), "zlib": (deflate(HEARTBEAT_ACK), 1003)}
     await table(stage, server, binary, server.binary)
-    cases = {
-        "not UTF-8": ([b'{"op":3,"x":"\xff"}'], 1007),
-        "not UTF-8, in the second fragment": ([b'{"op":3,"x":"', b'\xff"}'], 1007),
-        "half a character": ([b'{"op":3,"x":"\xc3'], 1007),
-        "1001 bytes": ([long(1001)], 1009),
-        "1001 bytes in fragments": ([long(1001)[:500], long(1001)[500:]], 1009),
-        "3 MiB": ([long(3 << 20)], 1009),
-    }
+    cases = with_code(1007, not_utf8(HEARTBEAT_ACK)) | with_code(1009, too_long(long(1001)))
     await table(stage, server, cases, raw, *limit)
 
 
@@ -403,38 +381,17 @@ async def reconnects(stage):
     await alive(server, client)
     with stage.case("and not after 4001"):
         server.tell("close 4001 no")
-        await failed(client, re.compile("giving up: .+"))
+        await failed(client, GIVING_UP)
 
 
 @against_client("waits for a second at least, if not told otherwise")
 async def default_backoff(stage):
-    server = await stage.server("--manual")
-    client = await stage.example_client(server, *WITH_PASSWORD)
-    await server.connected()
-    await enter(server, client)
-    server.tell("drop")
-    start = time.monotonic()
-    delay = float((await client.see(RECONNECTING))[1])
-    await server.next_connection()
-    took = time.monotonic() - start
-    if not (1 <= delay <= 2 and took >= 1):
-        raise Failed(f"{took:.2f} s for a delay of {delay} s")
-    await enter(server, client)
+    await common.default_backoff(stage, enter, *WITH_PASSWORD)
 
 
 @against_client("nobody there: goes on trying")
 async def nobody_there(stage):
-    server = await stage.server("--manual")
-    await server.stop()
-    client = await stage.example_client(
-        server, *WITH_PASSWORD, "--min-backoff", "0.1", "--max-backoff", "0.2"
-    )
-    for _ in range(4):
-        await client.see(ERROR)
-        await client.see(RECONNECTING)
-    again = await stage.server("--manual", "--listen", server.address)
-    await again.connected()
-    await enter(again, client)
+    await common.nobody_there(stage, enter, *WITH_PASSWORD)
 
 
 @against_client("texts in fragments, also within a character")
@@ -442,18 +399,8 @@ async def fragments(stage):
     server = await stage.server("--manual")
     client = await fresh(stage, server)
     await enter(server, client)
-    message = request("ECHO", '["é€😀"]', '"ñ"').encode()
-    pieces = {
-        "bytes": [message[at : at + 1] for at in range(len(message))],
-        "an empty one first": [b"", message],
-        "empty ones between": [message[:9], b"", b"", message[9:]],
-        "an empty one last": [message, b""],
-        "pings between": [message[:9], None, None, message[9:30], None, message[30:]],
-    }
-    for at in range(1, len(message)):
-        if message[at] & 0xC0 == 0x80:
-            pieces[f"cut at byte {at}"] = [message[:at], message[at:]]
-    for name, parts in pieces.items():
+    message = request("ECHO", '["é€😀"]', '"ñ"')
+    for name, parts in pieces(message).items():
         with stage.case(name):
             server.fragments(*parts)
             await client.see('request ECHO ["é€😀"]')

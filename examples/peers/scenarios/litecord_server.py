@@ -7,6 +7,7 @@ import signal
 import time
 
 from harness import LANGUAGES, Failed, compact
+from scenarios.common import again, each_closes, not_utf8, pieces, too_long, with_code
 from scenarios.litecord import (
     HEARTBEAT, HEARTBEAT_ACK, MALFORMED, MANY, NONCES, NOT_ZLIB, ZLIB, against_server, deflate,
     request, response,
@@ -33,29 +34,14 @@ async def enter(client, kind="<"):
     await client.hears(VERSION, kind)
 
 
-async def again(client):
-    client.tell("connect")
-    await client.next_connection()
-
-
 async def alive(client, kind="<"):
     """Whatever was said before has done no harm."""
     client.says(HEARTBEAT)
     await client.hears(HEARTBEAT_ACK, kind)
 
 
-async def table(stage, client, cases, say, authenticated=True):
-    """Each on a connection of its own, which the server closes."""
-    for name, (said, code) in cases.items():
-        with stage.case(name):
-            if client.lines and client.at > 1:
-                await again(client)
-            if authenticated:
-                await enter(client)
-            else:
-                await client.hears(HELLO)
-            say(said)
-            await client.closed(code, within=5)
+async def greeted(client):
+    await client.hears(HELLO)
 
 
 @against_server("handshake")
@@ -106,7 +92,7 @@ async def wrong_passwords(stage):
         # The document's own example.
         "a comma too many": ('{ "op": 1, "password": "hunter2", }', 1007),
     }
-    await table(stage, client, cases, client.says, authenticated=False)
+    await each_closes(stage, client, cases, client.says, greeted)
 
 
 @against_server("heartbeats every 0.2 s, acks one to one")
@@ -202,7 +188,7 @@ async def before_hello_ack(stage):
         "malformed all the same": ("{", 1007),
         "the server's": (HELLO, 1008),
     }
-    await table(stage, client, cases, client.says, authenticated=False)
+    await each_closes(stage, client, cases, client.says, greeted)
     await again(client)
     await client.hears(HELLO)
     client.says('{"op":7}')
@@ -277,7 +263,7 @@ async def malformed(stage):
         "Hello": (HELLO, 1008),
         "HeartbeatAck": (HEARTBEAT_ACK, 1008),
     }
-    await table(stage, client, cases, client.says)
+    await each_closes(stage, client, cases, client.says, enter)
 
 
 @against_server("binary: 1003, not UTF-8: 1007, oversized: 1009")
@@ -301,18 +287,9 @@ async def other_messages(stage):
         "empty binary": (b"", 1003),
         "zlib": (deflate(HEARTBEAT), 1003),
     }
-    await table(stage, client, binary, client.binary)
-    cases = {
-        "not UTF-8": ([b'{"op":2,"x":"\xff"}'], 1007),
-        "overlong": ([b'{"op":2,"x":"\xc0\x80"}'], 1007),
-        "a surrogate": ([b'{"op":2,"x":"\xed\xa0\x80"}'], 1007),
-        "half a character": ([b'{"op":2,"x":"\xc3'], 1007),
-        "not UTF-8, in the second fragment": ([b'{"op":2,"x":"', b'\xff"}'], 1007),
-        "1001 bytes": ([echo(1001).encode()], 1009),
-        "1001 bytes in fragments": ([echo(1001).encode()[:500], echo(1001).encode()[500:]], 1009),
-        "3 MiB": ([echo(3 << 20).encode()], 1009),
-    }
-    await table(stage, client, cases, raw)
+    await each_closes(stage, client, binary, client.binary, enter)
+    cases = with_code(1007, not_utf8(HEARTBEAT)) | with_code(1009, too_long(echo(1001)))
+    await each_closes(stage, client, cases, raw, enter)
 
 
 @against_server("a whole MiB, and no more")
@@ -455,18 +432,8 @@ async def fragments(stage):
     server = await stage.example_server(*WITH_PASSWORD)
     client = await stage.client(server, "--manual")
     await enter(client)
-    message = request("ECHO", '["é€😀"]', '"ñ"').encode()
-    pieces = {
-        "bytes": [message[at : at + 1] for at in range(len(message))],
-        "an empty one first": [b"", message],
-        "empty ones between": [message[:9], b"", b"", message[9:]],
-        "an empty one last": [message, b""],
-        "pings between": [message[:9], None, None, message[9:30], None, message[30:]],
-    }
-    for at in range(1, len(message)):
-        if message[at] & 0xC0 == 0x80:
-            pieces[f"cut at byte {at}"] = [message[:at], message[at:]]
-    for name, parts in pieces.items():
+    message = request("ECHO", '["é€😀"]', '"ñ"')
+    for name, parts in pieces(message).items():
         with stage.case(name):
             client.fragments(*parts)
             await client.hears(response('"ñ"', '["é€😀"]'))

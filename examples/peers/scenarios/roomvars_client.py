@@ -3,21 +3,19 @@
 import re
 
 from harness import Failed
+from scenarios import common
+from scenarios.common import RECONNECTING
 from scenarios.roomvars import (
     DIALECTS, FIXED, against_client, delete, handshake, rename, set_,
 )
 
 VARIABLES = "--variable", "x=0", "--variable", "y=0"
-RECONNECTING = re.compile(r"reconnecting in (\d+\.\d+)s")
 
 
 async def fresh(stage, server, *options, username="ada"):
     """Another roomvars-client, which has said its handshake."""
-    if server.count(re.compile(r"\d+ connected")):
-        server.number += 1
     variables = VARIABLES if stage.dialect in FIXED else ()
-    client = await stage.example_client(server, "--username", username, *variables, *options)
-    await server.connected()
+    client = await common.fresh(stage, server, "--username", username, *variables, *options)
     await server.hears(handshake(stage.dialect, username))
     return client
 

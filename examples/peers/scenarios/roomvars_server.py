@@ -5,14 +5,10 @@ import json
 import signal
 
 from harness import Failed
+from scenarios.common import again
 from scenarios.roomvars import (
     DIALECTS, FIXED, against_server, delete, handshake, lines, rename, set_,
 )
-
-
-async def again(client):
-    client.tell("connect")
-    await client.next_connection()
 
 
 async def enter(stage, client, username="peer", **more):

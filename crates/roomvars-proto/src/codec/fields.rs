@@ -4,12 +4,12 @@ use alloc::borrow::Cow;
 use alloc::string::String;
 
 use smallwire_core::json::{
-    self, Fault, between, expect, expect_end, offset, plain_len, to_token, unescape,
+    self, Fault, between, expect, expect_end, offset, plain, plain_len, to_token, unescape,
     unescape_start, unquoted,
 };
 
 use super::encode::is_integer;
-use super::variables::{Entries, plain};
+use super::variables::Entries;
 use crate::error::{error, fault};
 use crate::{
     ClientMessage, DecodeError, DecodeErrorKind, Dialect, ServerMessage, ValueRef, Variables,

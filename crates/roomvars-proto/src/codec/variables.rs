@@ -1,9 +1,7 @@
 use alloc::borrow::Cow;
 use core::fmt;
 
-use smallwire_core::json::{
-    self, between, expect, has_escapes, offset, to_token, unescape, unquoted,
-};
+use smallwire_core::json::{self, between, expect, offset, plain, to_token, unquoted};
 
 /// What a client knows of a room when it joins: names and values, borrowed.
 ///
@@ -118,15 +116,5 @@ impl<'a> Iterator for Entries<'a> {
         };
         let name = self.text(name, name_end);
         Some(name.and_then(|name| Ok((name, self.text(value, value_end)?))))
-    }
-}
-
-/// What a string says; `None` if it has a lone surrogate.
-#[inline]
-pub(super) fn plain(between_quotes: &str) -> Option<Cow<'_, str>> {
-    if has_escapes(between_quotes) {
-        unescape(between_quotes).map(Cow::Owned)
-    } else {
-        Some(Cow::Borrowed(between_quotes))
     }
 }

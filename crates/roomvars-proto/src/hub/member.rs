@@ -7,7 +7,7 @@ use smallwire_core::Message;
 use smallwire_core::json::escaped_len;
 
 use super::ConnId;
-use super::room::{CachedBatch, Room, SPELLINGS, Seq, Variable, batch_of, set_of, spelling};
+use super::room::{Room, SPELLINGS, Seq, SharedBatch, Variable, batch_of, set_of, spelling};
 use crate::{Dialect, HubConfig, ServerMessage};
 
 #[derive(Debug)]
@@ -134,6 +134,19 @@ impl Member {
         }
         self.cursor = snapshot.unwrap_or(from);
         backlog.mode = Mode::Merging { everything };
+        if room.is_scratch && snapshot == Some(0) {
+            let own: BTreeSet<_> = (from..to)
+                .filter_map(|seq| {
+                    let entry = room.entry(seq)?;
+                    (entry.by == id).then_some(entry.variable)
+                })
+                .collect();
+            let named = room.variables.iter().filter(|(_, variable)| own.contains(&variable.id));
+            let named: BTreeSet<_> = named.map(|(name, _)| name.clone()).collect();
+            if !named.is_empty() {
+                backlog.know_only(named);
+            }
+        }
         if let Some(last) = last {
             backlog.freeze_changes(id, room, from, last, spelling);
             self.cursor = last.saturating_add(1);
@@ -194,31 +207,43 @@ impl Member {
                     *gone_bytes = gone_bytes.saturating_add(size);
                 }
                 let limits = &config.limits;
-                let names = limits.max_name.saturating_add(64);
-                let all = limits.max_scratch_variables.saturating_mul(names);
-                *gone_bytes > config.max_untaken.saturating_add(all)
+                let name = limits.max_name.saturating_add(64);
+                let all = limits.max_scratch_variables.saturating_add(1).saturating_mul(name);
+                // Renames that `max_untaken` has room for come to no more than twice as much.
+                *gone_bytes > config.max_untaken.saturating_mul(2).saturating_add(all)
             }
         }
     }
 
     /// It has given a variable this name, or has set one that may have been new to it.
     pub(super) fn names(&mut self, name: &str) {
-        let mode = self.backlog.as_mut().map(|backlog| &mut backlog.mode);
-        if let Some(Mode::Resyncing { gone, gone_bytes, .. }) = mode {
+        let Some(backlog) = &mut self.backlog else { return };
+        if self.cursor == 0
+            && backlog.frozen.is_empty()
+            && matches!(backlog.mode, Mode::Merging { everything: true })
+        {
+            // Of a room whose snapshot it has yet to be sent it knows this, and nothing else.
+            backlog.know_only(BTreeSet::new());
+        }
+        if let Mode::Resyncing { gone, gone_bytes, .. } = &mut backlog.mode {
             if gone.insert(name.into()) {
                 *gone_bytes = gone_bytes.saturating_add(name_len(name));
             }
         }
     }
 
-    /// A change of its own may have made void all that was merged for it.
+    /// A change of its own, or the end of a variable, may have made void all that was merged for it.
     pub(super) fn settle(&mut self, id: ConnId, room: &Room) {
         let Some(backlog) = &self.backlog else { return };
-        if let Mode::Merging { everything } = backlog.mode {
-            let sets = room.set_since(self.cursor, (!everything).then_some(id));
-            if backlog.frozen.is_empty() && sets.is_empty() {
-                self.backlog = None;
+        let is_due = match &backlog.mode {
+            Mode::Following => return,
+            Mode::Merging { everything } => {
+                !room.set_since(self.cursor, (!everything).then_some(id)).is_empty()
             }
+            Mode::Resyncing { gone, .. } => !gone.is_empty() || !room.variables.is_empty(),
+        };
+        if backlog.frozen.is_empty() && !is_due {
+            self.backlog = None;
         }
     }
 
@@ -301,34 +326,47 @@ impl Member {
         limit: usize,
     ) -> Option<Bytes> {
         let from = self.cursor;
-        let (mut to, mut len, mut texts, mut has_own) = (from, 0_usize, Vec::new(), false);
+        let shared = room.shared_batch(id, spelling, from).filter(|_| self.waiting > 0);
+        if let Some((to, cost, text)) = shared {
+            self.waiting = self.waiting.saturating_sub(cost);
+            self.cursor = to;
+            room.pass(from, to);
+            return Some(text);
+        }
+        let (mut to, mut len, mut texts) = (from, 0_usize, Vec::new());
+        let (mut cost, mut has_own, mut is_full) = (0_usize, false, false);
         while self.waiting > 0 && to < room.flushed {
             let Some(entry) = room.entry(to) else { break };
             if entry.by == id {
                 has_own = true;
             } else if let Some(text) = entry.texts.get(spelling) {
                 let more = len.saturating_add(text.len());
-                if !texts.is_empty() && more > limit {
+                is_full = !texts.is_empty() && more > limit;
+                if is_full {
                     break;
                 }
                 len = more.saturating_add(1);
                 texts.push(text.clone());
             }
             self.waiting = self.waiting.saturating_sub(entry.cost);
+            cost = cost.saturating_add(entry.cost);
             to = to.saturating_add(1);
         }
         self.cursor = to;
-        let cached = room.batches.get_mut(spelling)?;
-        let batch = match (&texts[..], &cached) {
-            ([], _) => None,
-            ([text], _) => Some(text.clone()),
-            (_, Some(batch)) if !has_own && (batch.from, batch.to) == (from, to) => {
-                Some(batch.text.clone())
-            }
+        let batch = match &texts[..] {
+            [] => None,
+            [text] => Some(text.clone()),
             _ => {
                 let text = Bytes::from(texts.join(&b'\n'));
                 if !has_own {
-                    *cached = Some(Box::new(CachedBatch { from, to, text: text.clone() }));
+                    room.share(SharedBatch {
+                        spelling,
+                        from,
+                        to,
+                        is_full,
+                        cost,
+                        text: text.clone(),
+                    });
                 }
                 Some(text)
             }
@@ -463,6 +501,12 @@ impl Backlog {
                 }
             }
         }
+    }
+
+    /// Of a room that it has yet to be told of it knows these names, which are its own.
+    fn know_only(&mut self, gone: BTreeSet<Box<str>>) {
+        let gone_bytes = names_len(&gone);
+        self.mode = Mode::Resyncing { gone, gone_bytes, since: 0 };
     }
 
     /// Replaces all that waits by what it comes to, as of the change `since`.

@@ -54,7 +54,8 @@ pub struct ConnectionInfo<'a> {
     pub room: Option<&'a str>,
     /// Its name there.
     pub username: Option<&'a str>,
-    /// Bytes of text that wait for it.
+    /// Bytes of text that wait for it, without line breaks. An upper estimate while it is to be told of names
+    /// that are gone, in place of too many renames.
     pub pending_bytes: usize,
     /// Whether it has fallen so far behind that sets are merged for it (step 6).
     pub is_merging: bool,
@@ -521,7 +522,7 @@ impl<P: Policy> Hub<P> {
         }
         if room.members.is_empty() {
             let expires = self.clock.after(self.config.empty_room_ttl).min(NEVER.saturating_sub(1));
-            self.rooms.empty(number, expires);
+            self.rooms.empty(number, self.clock.time(), expires);
         }
     }
 
@@ -616,7 +617,6 @@ impl<P: Policy> Hub<P> {
                 room.variables.insert(Box::from(&*name), variable);
                 room.next = room.next.saturating_add(1);
             }
-            room.flushed = room.next;
             self.rooms.insert(room)
         };
         self.join(id, number, username, found.is_some());
@@ -731,7 +731,9 @@ impl<P: Policy> Hub<P> {
         let message =
             ServerMessage::Set { variable: Cow::Borrowed(variable), value: value.clone() };
         let encoded = room.encode(&message, spelling(dialect));
-        member.names(variable);
+        if room.is_scratch {
+            member.names(variable);
+        }
         self.announce(id, number, key, None, encoded);
         Ok(())
     }
@@ -799,7 +801,7 @@ impl<P: Policy> Hub<P> {
         let Self { slots, rooms, config, ready, .. } = self;
         let Some(room) = rooms.get_mut(number) else { return };
         let seq = room.next;
-        let at_once = config.flush_interval.is_none();
+        let (at_once, is_barrier) = (config.flush_interval.is_none(), removes.is_some());
         let (mut remaining, mut is_over) = (0_u32, false);
         for &number in &room.members {
             let Some(slot) = slots.get_mut(number as usize) else { continue };
@@ -816,7 +818,7 @@ impl<P: Policy> Hub<P> {
                 remaining = remaining.saturating_add(1);
                 is_over |= member.waiting > config.max_untaken;
             }
-            if at_once && !is_own {
+            if at_once {
                 slot.make_ready(number, ready);
             }
         }
@@ -832,8 +834,13 @@ impl<P: Policy> Hub<P> {
                 }
             }
         }
-        if let Some(member) = member(slots, by.slot) {
-            member.settle(by, room);
+        let changed = [by.slot];
+        for &number in if is_barrier { &room.members[..] } else { &changed } {
+            let Some(slot) = slots.get_mut(number as usize) else { continue };
+            let id = slot.id(number);
+            if let Some(State::Member(member)) = slot.state() {
+                member.settle(id, room);
+            }
         }
         if let Some(interval) = config.flush_interval {
             room.unflushed = room.unflushed.saturating_add(cost);

@@ -4,6 +4,7 @@ use alloc::string::String;
 use alloc::vec::Vec;
 
 use bytes::{Bytes, BytesMut};
+use smallwire_core::clock::Time;
 
 use super::ConnId;
 use crate::codec::Space;
@@ -11,6 +12,10 @@ use crate::{Dialect, ServerMessage, ValueRef};
 
 /// Bytes that a room's buffer gets at least, for many small texts.
 const CHUNK: usize = 256;
+
+/// Batches that a room keeps for those who are to hear the same: where `max_batch_bytes` are flushed, two
+/// of each spelling, as there are line breaks too.
+const SHARED_BATCHES: usize = 2 * SPELLINGS;
 
 /// A point in the order of a room's changes.
 pub(super) type Seq = u64;
@@ -83,9 +88,15 @@ pub(super) struct Entry {
 
 /// A batch that may serve others as well.
 #[derive(Debug)]
-pub(super) struct CachedBatch {
+pub(super) struct SharedBatch {
+    pub(super) spelling: usize,
+    /// The changes in it.
     pub(super) from: Seq,
     pub(super) to: Seq,
+    /// The change after them would be too much.
+    pub(super) is_full: bool,
+    /// What they count of what waits for a member.
+    pub(super) cost: usize,
     pub(super) text: Bytes,
 }
 
@@ -98,8 +109,9 @@ pub(super) struct Room {
     pub(super) members: Vec<u32>,
     /// How many members have each spelling.
     pub(super) spellings: [u32; SPELLINGS],
-    /// Since when and until when it is kept without members.
-    pub(super) expires: u64,
+    /// Since when it has no members, and until when it is kept.
+    pub(super) empty_since: Time,
+    pub(super) expires: Time,
     /// What somebody has yet to be sent, each change the next of the one before.
     log: VecDeque<Entry>,
     /// Of the next change.
@@ -110,7 +122,8 @@ pub(super) struct Room {
     pub(super) unflushed: usize,
     pub(super) is_unflushed: bool,
     buffers: [BytesMut; SPELLINGS],
-    pub(super) batches: [Option<Box<CachedBatch>>; SPELLINGS],
+    /// The last ones that were made.
+    batches: Vec<SharedBatch>,
 }
 
 impl Room {
@@ -121,6 +134,7 @@ impl Room {
             variables: BTreeMap::new(),
             members: Vec::new(),
             spellings: [0; SPELLINGS],
+            empty_since: 0,
             expires: 0,
             log: VecDeque::new(),
             next: 1,
@@ -128,7 +142,7 @@ impl Room {
             unflushed: 0,
             is_unflushed: false,
             buffers: [BytesMut::new(), BytesMut::new()],
-            batches: [None, None],
+            batches: Vec::new(),
         }
     }
 
@@ -191,14 +205,48 @@ impl Room {
         self.log.get_mut(usize::try_from(at).ok()?)
     }
 
+    /// Where these changes are in the log: how many to skip, and how many they are.
+    fn place(&self, from: Seq, to: Seq) -> (usize, usize) {
+        let first = self.first();
+        let place = |seq: Seq| usize::try_from(seq.saturating_sub(first)).unwrap_or(usize::MAX);
+        (place(from), place(to).saturating_sub(place(from)))
+    }
+
     /// A member passes these changes.
     pub(super) fn pass(&mut self, from: Seq, to: Seq) {
-        for seq in from..to {
-            if let Some(entry) = self.entry(seq) {
-                entry.remaining = entry.remaining.saturating_sub(1);
-            }
+        let (skipped, len) = self.place(from, to);
+        for entry in self.log.iter_mut().skip(skipped).take(len) {
+            entry.remaining = entry.remaining.saturating_sub(1);
         }
         self.trim();
+    }
+
+    /// A batch that was made for others, if it is what a member would be made from this change on. With
+    /// the change after it, and what its changes count.
+    pub(super) fn shared_batch(
+        &self,
+        id: ConnId,
+        spelling: usize,
+        from: Seq,
+    ) -> Option<(Seq, usize, Bytes)> {
+        let batch = self.batches.iter().find(|batch| {
+            (batch.spelling, batch.from) == (spelling, from)
+                && (batch.is_full || batch.to == self.flushed)
+        })?;
+        // Its own changes aren't for it: with one of them its batch is another.
+        let (skipped, len) = self.place(from, batch.to);
+        let len = len.saturating_add(usize::from(batch.is_full));
+        let mut changes = self.log.iter().skip(skipped).take(len);
+        let has_own = changes.any(|entry| entry.by == id);
+        (!has_own).then(|| (batch.to, batch.cost, batch.text.clone()))
+    }
+
+    /// Keeps a batch for others, in place of an older one.
+    pub(super) fn share(&mut self, batch: SharedBatch) {
+        if self.batches.len() >= SHARED_BATCHES {
+            self.batches.remove(0);
+        }
+        self.batches.push(batch);
     }
 
     /// Forgets the changes that all have passed.
@@ -210,7 +258,7 @@ impl Room {
         // An idle room is small.
         if self.log.is_empty() {
             self.log = VecDeque::new();
-            self.batches = [None, None];
+            self.batches = Vec::new();
         }
     }
 
@@ -219,7 +267,7 @@ impl Room {
         self.log = VecDeque::new();
         self.members = Vec::new();
         self.buffers = [BytesMut::new(), BytesMut::new()];
-        self.batches = [None, None];
+        self.batches = Vec::new();
     }
 
     /// The variables set since a change, in that order; without those that `except` set last.

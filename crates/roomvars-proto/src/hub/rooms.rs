@@ -13,7 +13,7 @@ pub(super) struct Rooms {
     free: Vec<u32>,
     /// Of either namespace, the Scratch one last.
     names: [BTreeMap<Box<str>, u32>; 2],
-    /// Those without members, the one that has been so longest first.
+    /// Those without members and since when, the one that has been so longest first.
     empty: BTreeSet<(Time, u32)>,
 }
 
@@ -56,25 +56,26 @@ impl Rooms {
     }
 
     /// The last member is gone: the room is kept until then.
-    pub(super) fn empty(&mut self, number: u32, expires: Time) {
+    pub(super) fn empty(&mut self, number: u32, since: Time, expires: Time) {
         if let Some(room) = self.get_mut(number) {
             room.rest();
-            room.expires = expires;
-            self.empty.insert((expires, number));
+            (room.empty_since, room.expires) = (since, expires);
+            self.empty.insert((since, number));
         }
     }
 
     /// The room has a member again.
     pub(super) fn revive(&mut self, number: u32) {
         if let Some(room) = self.get(number) {
-            let expires = room.expires;
-            self.empty.remove(&(expires, number));
+            let since = room.empty_since;
+            self.empty.remove(&(since, number));
         }
     }
 
     /// When the next empty room goes.
     pub(super) fn next_expiry(&self) -> Option<Time> {
-        self.empty.first().map(|(expires, _)| *expires)
+        let (_, number) = self.empty.first()?;
+        self.get(*number).map(|room| room.expires)
     }
 
     /// Makes the room go that has been empty longest. Tells whether there was one.

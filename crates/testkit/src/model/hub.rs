@@ -1,7 +1,7 @@
 //! The rooms of a server as one would write them first: every client keeps a list of all that it is
 //! still to hear, however long, and whoever asks is looked for everywhere.
 
-use std::collections::BTreeMap;
+use std::collections::{BTreeMap, BTreeSet};
 use std::time::Duration;
 
 use roomvars_proto::{
@@ -42,6 +42,15 @@ impl Change {
     /// Whether sets before and after it are not merged.
     pub fn is_barrier(&self) -> bool {
         !matches!(self, Self::Set(..))
+    }
+
+    /// What it is about.
+    fn names(&self) -> impl Iterator<Item = &str> {
+        let (name, new_name) = match self {
+            Self::Set(name, _) | Self::Delete(name) => (name, None),
+            Self::Rename(name, new_name) => (name, Some(new_name)),
+        };
+        core::iter::once(name).chain(new_name).map(String::as_str)
     }
 
     /// Bytes of it, in the longer spelling that a client of its room may have.
@@ -102,9 +111,9 @@ pub struct Member {
     pub waiting: Vec<(Change, bool)>,
     /// There were too many for all of them to be heard.
     pub may_miss: bool,
-    /// It has changed something while something waited for it: then nothing on the wire says which was
-    /// first.
-    pub has_raced: bool,
+    /// Names of what it has changed while something waited for it: then nothing on the wire says which
+    /// was first.
+    pub raced: BTreeSet<String>,
     /// What it knows.
     pub mirror: Mirror,
 }
@@ -354,7 +363,7 @@ impl Hub {
             username: username.to_owned(),
             may_miss: bytes(&waiting, is_scratch) > self.config.max_untaken,
             waiting,
-            has_raced: false,
+            raced: BTreeSet::new(),
             mirror: variables.iter().map(text).collect(),
         });
         Ok(())
@@ -400,15 +409,18 @@ impl Hub {
             if member.room != id {
                 continue;
             }
-            let is_own = *other == number;
+            let (is_own, was_empty) = (*other == number, member.waiting.is_empty());
             if is_own {
                 apply(&mut member.mirror, change);
-                if member.waiting.is_empty() {
-                    continue;
+                if !was_empty {
+                    member.raced.extend(change.names().map(String::from));
                 }
-                member.has_raced = true;
             }
             member.waiting.push((change.clone(), is_own));
+            member.spread_races();
+            if is_own && was_empty {
+                member.waiting.clear();
+            }
             member.may_miss |= bytes(&member.waiting, id.0) > self.config.max_untaken;
         }
     }
@@ -442,9 +454,41 @@ impl Member {
         found.is_some()
     }
 
-    /// It has heard all that there was.
-    pub fn is_through(&mut self) {
+    /// What a raced name was given to, or taken from, is as uncertain.
+    fn spread_races(&mut self) {
+        let renames = || self.waiting.iter().filter(|(change, _)| change.is_barrier());
+        loop {
+            let before = self.raced.len();
+            for (change, _) in renames() {
+                if change.names().any(|name| self.raced.contains(name)) {
+                    self.raced.extend(change.names().map(String::from));
+                }
+            }
+            if self.raced.len() == before {
+                break;
+            }
+        }
+    }
+
+    /// It has heard all that there was: it knows the room, but for what it has changed at the same time.
+    ///
+    /// # Panics
+    /// It doesn't.
+    pub fn is_through(&mut self, room: &Room) {
         self.waiting.clear();
         self.may_miss = false;
+        let names = self.mirror.keys().chain(room.variables.keys());
+        let differ: BTreeSet<_> = names
+            .filter(|&name| self.mirror.get(name) != room.variables.get(name))
+            .cloned()
+            .collect();
+        assert!(
+            differ.is_subset(&self.raced),
+            "{:?} but for {:?}, and the room has {:?}",
+            self.mirror,
+            self.raced,
+            room.variables
+        );
+        self.raced = differ;
     }
 }
