@@ -108,9 +108,11 @@ impl WireArgs {
 
     /// A client's settings.
     pub fn client(self) -> ClientConfig {
+        // Less waits to be sent at a time, so that progress can be seen.
+        let limits = self.limits().max_transmit_bytes(32 * 1024);
         ClientConfig::default()
             .codec(self.codec())
-            .limits(self.limits())
+            .limits(limits)
             .login_timeout(self.login_timeout)
             .packet_timeout(self.packet_timeout)
             .resend_after(self.resend_after)
