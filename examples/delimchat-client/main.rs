@@ -9,7 +9,7 @@ use std::sync::Arc;
 use std::time::Duration;
 
 use clap::Parser;
-use delimchat_proto::Secret;
+use delimchat_proto::{ClientEvent, Secret};
 use smallwire_examples::args::{interrupted, printable, read_lines, seconds};
 use smallwire_examples::client::{AgainArgs, Command, Note, run};
 use smallwire_examples::delimchat_args::{ByteOrderArg, WireArgs};
@@ -74,19 +74,22 @@ async fn main() -> anyhow::Result<ExitCode> {
         None
     };
     let mut printer = editor.as_ref().map(Editor::printer);
-    let mut show = move |note: &Note<_>| {
+    let mut sender = editor.is_none().then_some(sender);
+    let notes = Box::new(move |note: Note<_>| {
         let line = printable(&note.to_string());
         match &mut printer {
             Some(printer) => printer(line),
             None => print(&line, matches!(note, Note::Trouble(_))),
         }
-    };
-    if editor.is_none() {
-        // A thread of its own, since stdin can't be read without blocking; ends with the process.
-        std::thread::spawn(move || read_commands(&sender));
-    }
+        // A script can do something from now on.
+        if matches!(note, Note::Event(ClientEvent::Guest { .. }))
+            && let Some(sender) = sender.take()
+        {
+            // A thread of its own, since stdin can't be read without blocking; ends with the process.
+            std::thread::spawn(move || read_commands(&sender));
+        }
+    });
     let chatter = Chatter::new(Arc::new(config), args.user, args.save);
-    let notes = Box::new(move |note| show(&note));
     let is_well = run(chatter, &args.connect, args.again.backoff(), notes, commands).await;
     drop(editor);
     Ok(if is_well { ExitCode::SUCCESS } else { ExitCode::FAILURE })

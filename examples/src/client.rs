@@ -391,18 +391,17 @@ pub async fn run<P: Protocol>(
             Ok(End::Error(error)) => Err(error.to_string()),
             Err(error) => Err(error.to_string()),
         }));
-        let why_not = match (&end, client.protocol.gives_up()) {
-            (_, Some(why)) => Some(why.to_owned()),
-            (Ok(End::Error(error)), None) if !client.protocol.should_reconnect(error) => {
-                Some(error.to_string())
-            }
-            _ => None,
-        };
-        if client.leaves() {
-            return is_clean && why_not.is_none();
+        if let Some(why) = client.protocol.gives_up() {
+            client.host.note(Note::GivingUp(why.to_owned()));
+            return false;
         }
-        if let Some(why) = why_not {
-            client.host.note(Note::GivingUp(why));
+        if client.leaves() {
+            return is_clean;
+        }
+        if let Ok(End::Error(error)) = end
+            && !client.protocol.should_reconnect(&error)
+        {
+            client.host.note(Note::GivingUp(error.to_string()));
             return false;
         }
         let Some(backoff) = &mut client.host.backoff else {
