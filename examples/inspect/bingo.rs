@@ -99,7 +99,7 @@ impl Bingo {
                     let payload = Part::layout("payload", rest, Value::None);
                     parts.push(payload.secret(opcode == Some(OpCode::Ready)));
                 }
-                Err(Problem { kind: problem(error.kind), detail: error.to_string() })
+                Err(Problem { kind: problem(error.kind), detail: error.to_string(), id: None })
             }
         };
         Record { frame: None, offset, length: frame.len() as u64, outcome, parts }

@@ -103,6 +103,8 @@ fn describe(value: &Value<'_>, full: bool) -> String {
     match value {
         Value::None => String::new(),
         Value::Number(number) => format!("{number} = {number:#06x}"),
+        Value::Numbers(numbers) => format!("{numbers:?}"),
+        Value::Bool(value) => value.to_string(),
         Value::Word(word) => (*word).to_owned(),
         Value::Bytes(bytes) if bytes.len() == 1 => "1 byte".to_owned(),
         Value::Bytes(bytes) => format!("{} bytes", bytes.len()),

@@ -46,6 +46,8 @@ impl Serialize for Object<'_> {
                         }
                         Value::None => {}
                         Value::Number(number) => map.serialize_entry(part.name, number)?,
+                        Value::Numbers(numbers) => map.serialize_entry(part.name, numbers)?,
+                        Value::Bool(value) => map.serialize_entry(part.name, value)?,
                         Value::Bytes(bytes) => {
                             map.serialize_entry(part.name, &hex::encode(bytes))?;
                         }
@@ -60,6 +62,9 @@ impl Serialize for Object<'_> {
                 }
             }
             Err(problem) => {
+                if let Some(id) = problem.id {
+                    map.serialize_entry("id", &id)?;
+                }
                 map.serialize_entry("error", problem.kind)?;
                 map.serialize_entry("detail", &problem.detail)?;
             }
@@ -130,6 +135,16 @@ impl Fields {
     pub(crate) fn u64(&mut self, key: &str) -> anyhow::Result<u64> {
         serde_json::from_str(self.take(key)?.get())
             .map_err(|_| anyhow!("{key:?} must be an integer from 0 to {}", u64::MAX))
+    }
+
+    pub(crate) fn bool(&mut self, key: &str) -> anyhow::Result<bool> {
+        serde_json::from_str(self.take(key)?.get())
+            .map_err(|_| anyhow!("{key:?} must be true or false"))
+    }
+
+    pub(crate) fn u32(&mut self, key: &str) -> anyhow::Result<u32> {
+        serde_json::from_str(self.take(key)?.get())
+            .map_err(|_| anyhow!("{key:?} must be an integer from 0 to {}", u32::MAX))
     }
 
     pub(crate) fn u16(&mut self, key: &str) -> anyhow::Result<u16> {

@@ -60,8 +60,11 @@ impl Ops for Litecord {
             Side::Client => ClientMessage::decode(bytes, &self.config).map(|m| m.op()),
             Side::Server => ServerMessage::decode(bytes, &self.config).map(|m| m.op()),
         };
-        op.map(kind_of)
-            .map_err(|error| Problem { kind: problem(error.kind), detail: error.to_string() })
+        op.map(kind_of).map_err(|error| Problem {
+            kind: problem(error.kind),
+            detail: error.to_string(),
+            id: None,
+        })
     }
 
     fn encode(&self, kind: &str, fields: &mut Fields, dst: &mut Vec<u8>) -> anyhow::Result<()> {

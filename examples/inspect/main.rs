@@ -5,6 +5,7 @@
 //! `inspect encode --help` say the rest.
 
 mod bingo;
+mod delimchat;
 mod emagine;
 mod hex;
 mod hexdump;
@@ -25,6 +26,7 @@ use anyhow::{Context, ensure};
 use clap::{Args, CommandFactory, Parser, Subcommand, ValueEnum};
 
 use crate::bingo::Bingo;
+use crate::delimchat::Delimchat;
 use crate::emagine::Emagine;
 use crate::json::Fields;
 use crate::litecord::Litecord;
@@ -81,7 +83,15 @@ const EXIT_STATUS: &str =
     "Exit status: 0 without errors, 1 with any (bad input or unreadable files), 2 for wrong usage.";
 
 fn notes() -> String {
-    [bingo::NOTES, litecord::NOTES, emagine::NOTES, roomvars::NOTES, EXIT_STATUS].join("\n\n")
+    let notes = [
+        bingo::NOTES,
+        litecord::NOTES,
+        emagine::NOTES,
+        roomvars::NOTES,
+        delimchat::NOTES,
+        EXIT_STATUS,
+    ];
+    notes.join("\n\n")
 }
 
 #[derive(Debug, Args)]
@@ -99,13 +109,20 @@ struct Options {
     /// Who may send litecord's requests, responses and dispatches [default: both].
     #[arg(long, value_enum)]
     directions: Option<Directions>,
+    /// How delimchat's logins tell the byte order; all ways are read [default: numeric].
+    #[arg(long, value_enum)]
+    endian_marker: Option<EndianMarker>,
+    /// How delimchat's statuses ten to twelve are written; both ways are read [default: decimal].
+    #[arg(long, value_enum)]
+    status_digits: Option<StatusDigits>,
     /// Layout of numbers.
     #[arg(long, value_enum, default_value = "big")]
     byte_order: ByteOrder,
     /// The longest payload allowed, in bytes.
     #[arg(long, value_name = "BYTES", default_value_t = u16::MAX)]
     max_payload: u16,
-    /// The longest message allowed, in bytes [default: 1 MiB; 16 MiB from a roomvars server].
+    /// The longest message or packet allowed, in bytes [default: 1 MiB; 16 MiB from a roomvars server;
+    /// 8 KiB for delimchat].
     #[arg(long, value_name = "BYTES")]
     max_message: Option<usize>,
     /// Bytes are hexadecimal text. decode: every line is one chunk or message, white space inside it
@@ -132,6 +149,8 @@ enum Protocol {
     Emagine,
     /// JSON over WebSocket, several objects a message.
     Roomvars,
+    /// Packets with delimiters over TCP.
+    Delimchat,
 }
 
 #[derive(Debug, Clone, Copy, PartialEq, Eq, ValueEnum)]
@@ -169,6 +188,22 @@ enum Directions {
     Both,
     /// Clients request and dispatch, servers respond.
     AsDocumented,
+}
+
+#[derive(Debug, Clone, Copy, ValueEnum)]
+enum EndianMarker {
+    /// 01 for little, 02 for big.
+    Numeric,
+    /// L and B.
+    Letter,
+}
+
+#[derive(Debug, Clone, Copy, ValueEnum)]
+enum StatusDigits {
+    /// 0A, 0B, 0C.
+    Decimal,
+    /// 10, 11, 12.
+    Hex,
 }
 
 #[derive(Debug, Clone, Copy, ValueEnum)]
@@ -219,6 +254,7 @@ impl Options {
             Protocol::Litecord => Box::new(Messages::new(Litecord::new(self))),
             Protocol::Emagine => Box::new(Messages::new(Emagine::new(self))),
             Protocol::Roomvars => Box::new(Roomvars::new(self)),
+            Protocol::Delimchat => Box::new(Delimchat::new(self)),
         }
     }
 
@@ -359,7 +395,12 @@ impl Options {
     fn misplaced(&self) -> Option<&'static str> {
         let dialect = self.dialect.filter(|dialect| dialect.protocol() != self.protocol);
         let directions = self.directions.filter(|_| self.protocol != Protocol::Litecord);
-        dialect.map(|_| "this --dialect").or(directions.map(|_| "--directions"))
+        let is_delimchat = self.protocol == Protocol::Delimchat;
+        let marker = self.endian_marker.filter(|_| !is_delimchat);
+        let digits = self.status_digits.filter(|_| !is_delimchat);
+        let misplaced = dialect.map(|_| "this --dialect").or(directions.map(|_| "--directions"));
+        let misplaced = misplaced.or(marker.map(|_| "--endian-marker"));
+        misplaced.or(digits.map(|_| "--status-digits"))
     }
 }
 

@@ -21,6 +21,8 @@ pub(crate) struct Record<'a> {
 pub(crate) struct Problem {
     pub(crate) kind: &'static str,
     pub(crate) detail: String,
+    /// Of the packet, where packets have one.
+    pub(crate) id: Option<u8>,
 }
 
 /// One stretch of bytes, or a value that has no bytes of its own.
@@ -38,6 +40,8 @@ pub(crate) enum Value<'a> {
     /// Nothing to say beyond the bytes.
     None,
     Number(u64),
+    Numbers(Vec<u8>),
+    Bool(bool),
     /// Text from the wire: only ever shown escaped.
     Text(Cow<'a, str>),
     Bytes(&'a [u8]),

@@ -95,8 +95,11 @@ impl Roomvars {
             Ok(text) if is_object(text) => parts(text, self.config.dialect, checked.ok()),
             _ => vec![Part::layout("text", object, Value::None)],
         };
-        let outcome = checked
-            .map_err(|error| Problem { kind: problem(error.kind), detail: error.to_string() });
+        let outcome = checked.map_err(|error| Problem {
+            kind: problem(error.kind),
+            detail: error.to_string(),
+            id: None,
+        });
         Record {
             frame: Some(self.count),
             offset: offset as u64,

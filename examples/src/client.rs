@@ -1,24 +1,29 @@
-//! What the clients over WebSocket have in common: they do what they are told on lines of text, tell
-//! what happens in one each, and connect again when the connection is lost. What differs between them
-//! is a [`Protocol`].
+//! What clients have in common: they do what they are told on lines of text, tell what happens in one
+//! each, and connect again when the connection is lost. What differs between them is a [`Protocol`].
 
 use std::collections::VecDeque;
 use std::error::Error;
 use std::fmt;
 use std::future::Future;
 use std::io::{self, ErrorKind, Write};
+use std::pin::Pin;
 use std::process::ExitCode;
+use std::sync::Arc;
+use std::sync::atomic::{AtomicU64, Ordering};
+use std::task::{Context, Poll, ready};
 use std::time::{Duration, Instant};
 
+use bytes::Buf;
 use clap::Args;
 use smallwire_core::{Backoff, CloseFrame, End, Message, Session};
-use tokio::io::{AsyncRead, AsyncWrite};
+use tokio::io::{AsyncRead, AsyncWrite, ReadBuf};
+use tokio::net::TcpStream;
 use tokio::sync::mpsc;
-use tokio_tungstenite::WebSocketStream;
+use tokio_tungstenite::{MaybeTlsStream, WebSocketStream};
 
 use crate::app::App;
 use crate::args::{NORMAL, close_frame, printable, read_lines, seconds, split};
-use crate::tungstenite::{connect, drive};
+use crate::{tcp, tungstenite};
 
 /// Commands that wait for a connection, or for room in it.
 const MAX_WAITING: usize = 10_000;
@@ -26,17 +31,133 @@ const MAX_WAITING: usize = 10_000;
 /// The client is gone.
 const GOING_AWAY: u16 = 1001;
 
-/// What a client of one protocol does.
-pub trait Protocol {
-    /// One connection's.
-    type Session: Session<Input = Message, Transmit = Message, Event = Self::Event>;
-    /// What sessions tell.
-    type Event: Tell;
-    /// What the user can have done.
-    type Order: Order;
+/// A WebSocket to a server.
+pub type WebSocket = WebSocketStream<MaybeTlsStream<TcpStream>>;
 
-    /// Longest text that the server may send, in bytes.
-    fn max_message(&self) -> usize;
+/// What a session talks over.
+pub trait Socket<S: Session>: Sized + Send {
+    /// Runs `session` to its end, and closes the socket.
+    ///
+    /// # Errors
+    /// As [`websocket::drive`](crate::websocket::drive) and [`tcp::drive`].
+    fn drive<A>(
+        self,
+        session: &mut S,
+        commands: &mut mpsc::Receiver<A::Command>,
+        app: &mut A,
+    ) -> impl Future<Output = io::Result<End<S::Error>>> + Send
+    where
+        A: App<S, Command: Send> + Send;
+}
+
+impl<S, T> Socket<S> for WebSocketStream<T>
+where
+    S: Session<Input = Message, Transmit = Message> + Send,
+    T: AsyncRead + AsyncWrite + Unpin + Send,
+{
+    async fn drive<A>(
+        self,
+        session: &mut S,
+        commands: &mut mpsc::Receiver<A::Command>,
+        app: &mut A,
+    ) -> io::Result<End<S::Error>>
+    where
+        A: App<S, Command: Send> + Send,
+    {
+        tungstenite::drive(session, self, commands, app).await
+    }
+}
+
+/// A byte stream, which counts what it has taken.
+#[derive(Debug)]
+pub struct Stream<T> {
+    stream: T,
+    sent: Arc<AtomicU64>,
+}
+
+impl<T> Stream<T> {
+    /// Adds to `sent` what `stream` takes.
+    pub fn new(stream: T, sent: Arc<AtomicU64>) -> Self {
+        Self { stream, sent }
+    }
+}
+
+impl<T: AsyncRead + Unpin> AsyncRead for Stream<T> {
+    fn poll_read(
+        mut self: Pin<&mut Self>,
+        cx: &mut Context<'_>,
+        buffer: &mut ReadBuf<'_>,
+    ) -> Poll<io::Result<()>> {
+        Pin::new(&mut self.stream).poll_read(cx, buffer)
+    }
+}
+
+impl<T: AsyncWrite + Unpin> AsyncWrite for Stream<T> {
+    fn poll_write(
+        mut self: Pin<&mut Self>,
+        cx: &mut Context<'_>,
+        bytes: &[u8],
+    ) -> Poll<io::Result<usize>> {
+        let written = ready!(Pin::new(&mut self.stream).poll_write(cx, bytes))?;
+        self.sent.fetch_add(written as u64, Ordering::Relaxed);
+        Poll::Ready(Ok(written))
+    }
+
+    fn poll_flush(mut self: Pin<&mut Self>, cx: &mut Context<'_>) -> Poll<io::Result<()>> {
+        Pin::new(&mut self.stream).poll_flush(cx)
+    }
+
+    fn poll_shutdown(mut self: Pin<&mut Self>, cx: &mut Context<'_>) -> Poll<io::Result<()>> {
+        Pin::new(&mut self.stream).poll_shutdown(cx)
+    }
+}
+
+impl<S, T> Socket<S> for Stream<T>
+where
+    S: Session<Input = [u8], Transmit: Buf + Send> + Send,
+    T: AsyncRead + AsyncWrite + Unpin + Send,
+{
+    async fn drive<A>(
+        self,
+        session: &mut S,
+        commands: &mut mpsc::Receiver<A::Command>,
+        app: &mut A,
+    ) -> io::Result<End<S::Error>>
+    where
+        A: App<S, Command: Send> + Send,
+    {
+        tcp::drive(session, self, commands, app).await
+    }
+}
+
+/// Makes a WebSocket that takes texts of up to `max_message` bytes.
+///
+/// # Errors
+/// There can't be one to this address.
+pub fn web_socket(
+    url: &str,
+    max_message: usize,
+) -> impl Future<Output = io::Result<WebSocket>> + use<> {
+    let url = url.to_owned();
+    async move { tungstenite::connect(&url, max_message).await.map_err(io::Error::other) }
+}
+
+/// What a client of one protocol does.
+pub trait Protocol: Send {
+    /// One connection's.
+    type Session: Session<Event = Self::Event> + Send;
+    /// What carries it.
+    type Socket: Socket<Self::Session>;
+    /// What sessions tell.
+    type Event: Tell + Send;
+    /// What the user can have done.
+    type Order: Order + Send;
+
+    /// Makes a socket to this address.
+    ///
+    /// # Errors
+    /// There can't be one.
+    fn connect(&self, address: &str) -> impl Future<Output = io::Result<Self::Socket>> + 'static;
 
     /// Makes a session for a connection that stands now.
     ///
@@ -85,7 +206,7 @@ pub trait Protocol {
     /// Whether nothing is awaited any more that was ordered.
     fn is_done(&self, session: &Self::Session) -> bool;
 
-    /// Closes the session.
+    /// Closes the session, with this frame if there are any.
     fn close(session: &mut Self::Session, now: Instant, frame: CloseFrame);
 
     /// The connection is over, `lasted` after it stood.
@@ -99,6 +220,11 @@ pub trait Protocol {
 
     /// Whether to connect again after this.
     fn should_reconnect(&self, error: &<Self::Session as Session>::Error) -> bool;
+
+    /// Why not to connect again, whatever the end was.
+    fn gives_up(&self) -> Option<&str> {
+        None
+    }
 }
 
 /// Why an order isn't carried out.
@@ -130,6 +256,22 @@ pub trait Order: Sized {
     /// # Errors
     /// There is, but not with this after it.
     fn parse(word: &str, rest: &str) -> Result<Option<Self>, String>;
+
+    /// Reads a line that the user typed.
+    ///
+    /// # Errors
+    /// It is no command; the text tells what would be.
+    fn command(line: &str) -> Result<Command<Self>, String> {
+        let (word, rest) = split(line);
+        match word {
+            "close" => return close_frame(rest).map(|frame| Command::Close { frame }),
+            "quit" if rest.is_empty() => return Ok(Command::Quit),
+            _ => {}
+        }
+        let order = Self::parse(word, rest)?.map(Command::Order);
+        let typed = Self::TYPED;
+        order.ok_or_else(|| format!("{line:?} is none of: {typed}, close [CODE [REASON]], quit"))
+    }
 }
 
 /// What the user wants.
@@ -155,15 +297,7 @@ impl<O: Order> Command<O> {
     /// # Errors
     /// It is no command; the text tells what would be.
     pub fn parse(line: &str) -> Result<Self, String> {
-        let (word, rest) = split(line);
-        match word {
-            "close" => return close_frame(rest).map(|frame| Self::Close { frame }),
-            "quit" if rest.is_empty() => return Ok(Self::Quit),
-            _ => {}
-        }
-        let order = O::parse(word, rest)?.map(Self::Order);
-        let typed = O::TYPED;
-        order.ok_or_else(|| format!("{line:?} is none of: {typed}, close [CODE [REASON]], quit"))
+        O::command(line)
     }
 }
 
@@ -239,24 +373,28 @@ impl<E> Host<E> {
     }
 }
 
-/// Connects to `url`, and does it again until the user leaves, the error says not to, or there was to
+/// Connects to `address`, and does it again until the user leaves, the error says not to, or there was to
 /// be only one connection, which is so without a `backoff`. Tells whether it ended as it should.
 pub async fn run<P: Protocol>(
     protocol: P,
-    url: &str,
+    address: &str,
     backoff: Option<Backoff>,
     notes: Notes<P::Event>,
     mut commands: mpsc::Receiver<Command<P::Order>>,
 ) -> bool {
     let mut client = Client::new(protocol, Host { notes, backoff });
     loop {
-        let end = client.connect(url, &mut commands).await;
+        let end = client.connect(address, &mut commands).await;
         let is_clean = matches!(end, Ok(End::Clean));
         client.host.note(Note::Ended(match &end {
             Ok(End::Clean) => Ok(()),
             Ok(End::Error(error)) => Err(error.to_string()),
             Err(error) => Err(error.to_string()),
         }));
+        if let Some(why) = client.protocol.gives_up() {
+            client.host.note(Note::GivingUp(why.to_owned()));
+            return false;
+        }
         if client.leaves() {
             return is_clean;
         }
@@ -282,9 +420,9 @@ pub async fn run<P: Protocol>(
 ///
 /// # Errors
 /// The socket failed, or there can be no session.
-pub async fn talk<P: Protocol, T: AsyncRead + AsyncWrite + Unpin>(
+pub async fn talk<P: Protocol>(
     protocol: P,
-    socket: WebSocketStream<T>,
+    socket: impl Socket<P::Session>,
     notes: Notes<P::Event>,
     mut commands: mpsc::Receiver<Command<P::Order>>,
 ) -> io::Result<End<<P::Session as Session>::Error>> {
@@ -312,21 +450,20 @@ impl<P: Protocol> Client<P> {
 
     async fn connect(
         &mut self,
-        url: &str,
+        address: &str,
         commands: &mut mpsc::Receiver<Command<P::Order>>,
     ) -> io::Result<End<<P::Session as Session>::Error>> {
-        let connected = connect(url, self.protocol.max_message());
-        let Some(socket) = self.waits(connected, commands).await else {
+        let connecting = self.protocol.connect(address);
+        let Some(socket) = self.waits(connecting, commands).await else {
             return Ok(End::Clean);
         };
-        let socket =
-            socket.map_err(|error| io::Error::other(format!("can't connect to {url}: {error}")))?;
-        self.talk(socket, commands).await
+        let no_socket = |error| io::Error::other(format!("can't connect to {address}: {error}"));
+        self.talk(socket.map_err(no_socket)?, commands).await
     }
 
-    async fn talk<T: AsyncRead + AsyncWrite + Unpin>(
+    async fn talk(
         &mut self,
-        socket: WebSocketStream<T>,
+        socket: impl Socket<P::Session>,
         commands: &mut mpsc::Receiver<Command<P::Order>>,
     ) -> io::Result<End<<P::Session as Session>::Error>> {
         let start = Instant::now();
@@ -335,7 +472,7 @@ impl<P: Protocol> Client<P> {
             .connected(&mut self.host, start)
             .map_err(|error| io::Error::new(ErrorKind::InvalidInput, error))?;
         self.go_on(&mut session, start);
-        let end = drive(&mut session, socket, commands, self).await;
+        let end = socket.drive(&mut session, commands, self).await;
         self.protocol.ended(&session, &mut self.host, start.elapsed());
         end
     }
@@ -438,15 +575,29 @@ pub struct ConnectArgs {
     /// Where the server is, such as ws://127.0.0.1:40123
     #[arg(long, value_name = "URL")]
     pub connect: String,
+    #[command(flatten)]
+    again: AgainArgs,
+}
+
+/// How often to connect.
+#[derive(Debug, Clone, Copy, Args)]
+pub struct AgainArgs {
     /// Connect only once; the exit status is 0 if that ends well, else 1
     #[arg(long)]
-    pub once: bool,
+    once: bool,
     /// Least seconds before another connection
     #[arg(long, default_value = "1", value_parser = seconds, value_name = "SECONDS")]
-    pub min_backoff: Duration,
+    min_backoff: Duration,
     /// Most seconds before another connection
     #[arg(long, default_value = "8", value_parser = seconds, value_name = "SECONDS")]
-    pub max_backoff: Duration,
+    max_backoff: Duration,
+}
+
+impl AgainArgs {
+    /// What goes between connections, if there are to be several.
+    pub fn backoff(self) -> Option<Backoff> {
+        (!self.once).then(|| Backoff::new().min(self.min_backoff).max(self.max_backoff))
+    }
 }
 
 /// Runs a client at the keyboard, or scripted through a pipe: notes go to stdout, troubles to stderr,
@@ -476,9 +627,7 @@ where
             std::thread::spawn(move || read_commands::<P>(&sender));
         }
     });
-    let backoff = Backoff::new().min(args.min_backoff).max(args.max_backoff);
-    let backoff = (!args.once).then_some(backoff);
-    let is_well = run(protocol, &args.connect, backoff, notes, commands).await;
+    let is_well = run(protocol, &args.connect, args.again.backoff(), notes, commands).await;
     if is_well { ExitCode::SUCCESS } else { ExitCode::FAILURE }
 }
 

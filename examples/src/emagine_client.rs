@@ -2,13 +2,14 @@
 
 use std::error::Error;
 use std::fmt;
+use std::io;
 use std::sync::Arc;
 use std::time::Instant;
 
 use emagine_proto::{Client, ClientEvent, CloseFrame, Config, Secret, SendError, SessionError};
 
 use crate::app::unix_time;
-use crate::client::{self, Host, NotDone, Note, Protocol, Tell};
+use crate::client::{self, Host, NotDone, Note, Protocol, Tell, WebSocket, web_socket};
 
 /// What the user can have done.
 #[derive(Debug, Clone, Copy, PartialEq, Eq)]
@@ -60,11 +61,12 @@ impl Reader {
 
 impl Protocol for Reader {
     type Session = Client;
+    type Socket = WebSocket;
     type Event = ClientEvent;
     type Order = Order;
 
-    fn max_message(&self) -> usize {
-        self.config.codec.max_message
+    fn connect(&self, url: &str) -> impl Future<Output = io::Result<WebSocket>> + 'static {
+        web_socket(url, self.config.codec.max_message)
     }
 
     fn connected(

@@ -1,6 +1,6 @@
-//! What the example programs share: drivers for sockets, what clients over WebSocket have in common, a
+//! What the example programs share: drivers for sockets, what clients have in common, a
 //! small game of bingo, a bridge between two components that speak litecord, a chat gateway that speaks
-//! emagine, and a server of shared room variables.
+//! emagine, a server of shared room variables, and a chat with rooms.
 
 pub mod app;
 pub mod args;
@@ -10,6 +10,9 @@ pub mod bingo_client;
 pub mod bingo_game;
 pub mod bingo_server;
 pub mod client;
+pub mod delimchat_args;
+pub mod delimchat_client;
+pub mod delimchat_server;
 pub mod emagine_args;
 pub mod emagine_client;
 pub mod emagine_server;

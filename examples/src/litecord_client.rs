@@ -3,6 +3,7 @@
 use std::collections::VecDeque;
 use std::error::Error;
 use std::fmt;
+use std::io;
 use std::sync::Arc;
 use std::time::Instant;
 
@@ -13,7 +14,7 @@ use litecord_proto::{
 use serde::Serialize;
 
 use crate::args::split;
-use crate::client::{self, Host, NotDone, Note, Protocol, Tell};
+use crate::client::{self, Host, NotDone, Note, Protocol, Tell, WebSocket, web_socket};
 
 /// Bytes of answers that wait for room in the session.
 const MAX_ANSWER_BYTES: usize = 4 << 20;
@@ -121,11 +122,12 @@ impl Component {
 
 impl Protocol for Component {
     type Session = Client;
+    type Socket = WebSocket;
     type Event = ClientEvent;
     type Order = Order;
 
-    fn max_message(&self) -> usize {
-        self.config.codec.max_message
+    fn connect(&self, url: &str) -> impl Future<Output = io::Result<WebSocket>> + 'static {
+        web_socket(url, self.config.codec.max_message)
     }
 
     fn connected(

@@ -4,6 +4,7 @@
 use std::collections::BTreeMap;
 use std::error::Error;
 use std::fmt;
+use std::io;
 use std::sync::Arc;
 use std::time::{Duration, Instant};
 
@@ -14,7 +15,7 @@ use roomvars_proto::{
 use serde::Deserialize;
 
 use crate::args::name;
-use crate::client::{self, Host, NotDone, Note, Protocol, Tell};
+use crate::client::{self, Host, NotDone, Note, Protocol, Tell, WebSocket, web_socket};
 
 /// How long a connection has to last before the next failure is another one.
 const STEADY: Duration = Duration::from_secs(10);
@@ -106,11 +107,12 @@ pub struct Player {
 
 impl Protocol for Player {
     type Session = Client;
+    type Socket = WebSocket;
     type Event = ClientEvent;
     type Order = Order;
 
-    fn max_message(&self) -> usize {
-        self.config.codec.max_server_message
+    fn connect(&self, url: &str) -> impl Future<Output = io::Result<WebSocket>> + 'static {
+        web_socket(url, self.config.codec.max_server_message)
     }
 
     fn connected(

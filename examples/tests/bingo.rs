@@ -393,7 +393,7 @@ fn the_tour_goes_through() {
     let mut tour = Program::start("tour", &[]);
     let (status, shown) = tour.ends();
     assert!(status.success(), "{shown}");
-    assert!(shown.ends_with("all 44 steps happened"), "{shown}");
+    assert!(shown.ends_with("all 63 steps happened"), "{shown}");
     for line in shown.lines() {
         assert!(line.chars().count() <= 100, "{line}");
     }

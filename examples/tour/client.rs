@@ -1,10 +1,10 @@
-//! A client over WebSocket, in a task of its own, and what it sends, receives and notes.
+//! A client in a task of its own, and what it sends, receives and notes.
 
 use std::io;
 
 use anyhow::{Context, anyhow, ensure};
-use smallwire_core::{End, Session};
-use smallwire_examples::client::{Command, Note, Protocol, talk};
+use smallwire_core::{End, Message, Session};
+use smallwire_examples::client::{Command, Note, Protocol, Socket, talk};
 use tokio::sync::mpsc;
 use tokio::task::JoinHandle;
 use tokio::time::timeout;
@@ -12,23 +12,24 @@ use tokio::time::timeout;
 use crate::PATIENCE;
 use crate::server::Server;
 use crate::tee::Direction::{ToClient, ToServer};
-use crate::tee::Frames;
+use crate::tee::{Frames, Wire};
 use crate::trace::Trace;
 use crate::websocket::{Heard, Talk, connect, upgraded};
 
 /// Why the sessions of a protocol end.
 type ErrorOf<P> = <<P as Protocol>::Session as Session>::Error;
 
-pub(crate) struct Client<T, P: Protocol> {
-    pub(crate) frames: Frames<Heard<T>>,
+pub(crate) struct Client<W, P: Protocol> {
+    pub(crate) frames: Frames<W>,
     notes: mpsc::UnboundedReceiver<Note<P::Event>>,
     commands: mpsc::Sender<Command<P::Order>>,
     task: JoinHandle<io::Result<End<ErrorOf<P>>>>,
 }
 
-impl<T: Talk, P> Client<T, P>
+impl<T, P> Client<Heard<T>, P>
 where
-    P: Protocol<Session: Send, Event: Send, Order: Send> + Send + 'static,
+    T: Talk,
+    P: Protocol<Session: Session<Input = Message, Transmit = Message>> + 'static,
 {
     /// One whose WebSocket stands. Of its notes those count that are `noted`.
     pub(crate) async fn connect(
@@ -38,7 +39,36 @@ where
         protocol: P,
         noted: fn(&Note<P::Event>) -> bool,
     ) -> anyhow::Result<Self> {
-        let (socket, mut frames) = connect(server, name).await?;
+        let (socket, frames) = connect(server, name).await?;
+        let mut client = Self::start(socket, frames, protocol, noted);
+        upgraded(&mut client.frames, trace).await?;
+        Ok(client)
+    }
+
+    /// The server closes in this way, and the session is over.
+    pub(crate) async fn closed(
+        mut self,
+        trace: &mut Trace,
+        close: &str,
+        expected: &End<ErrorOf<P>>,
+    ) -> anyhow::Result<()>
+    where
+        ErrorOf<P>: PartialEq,
+    {
+        self.receives(trace, "close", close).await?;
+        self.sends(trace, "close", close).await?;
+        self.ends(trace, expected).await
+    }
+}
+
+impl<W: Wire, P: Protocol + 'static> Client<W, P> {
+    /// One on a socket that stands. Of its notes those count that are `noted`.
+    pub(crate) fn start(
+        socket: impl Socket<P::Session> + 'static,
+        frames: Frames<W>,
+        protocol: P,
+        noted: fn(&Note<P::Event>) -> bool,
+    ) -> Self {
         let (sender, notes) = mpsc::unbounded_channel();
         let note = Box::new(move |note| {
             if noted(&note) {
@@ -47,8 +77,7 @@ where
         });
         let (commands, receiver) = mpsc::channel(16);
         let task = tokio::spawn(talk(protocol, socket, note, receiver));
-        upgraded(&mut frames, trace).await?;
-        Ok(Self { frames, notes, commands, task })
+        Self { frames, notes, commands, task }
     }
 
     pub(crate) fn does(&self, command: &str) -> anyhow::Result<()> {
@@ -87,19 +116,13 @@ where
         Ok(())
     }
 
-    /// The server closes in this way, and the session is over.
-    pub(crate) async fn closed(
-        mut self,
-        trace: &mut Trace,
-        close: &str,
-        expected: &End<ErrorOf<P>>,
-    ) -> anyhow::Result<()>
-    where
-        ErrorOf<P>: PartialEq,
-    {
-        self.receives(trace, "close", close).await?;
-        self.sends(trace, "close", close).await?;
-        self.ends(trace, expected).await
+    /// Shows the next note, which has to contain `text`.
+    pub(crate) async fn shows(&mut self, trace: &mut Trace, text: &str) -> anyhow::Result<()> {
+        let note = timeout(PATIENCE, self.notes.recv()).await.ok().flatten();
+        let note = note.with_context(|| format!("{} doesn't show: {text}", self.frames.name))?;
+        trace.note(&self.frames.name, &note);
+        ensure!(note.to_string().contains(text), "expected: {text}");
+        Ok(())
     }
 
     /// The session must be over, in this way, and nothing may have happened that wasn't shown.

@@ -21,7 +21,7 @@ use crate::client::Client;
 use crate::server::Server;
 use crate::tee::Direction::{self, ToClient, ToServer};
 use crate::trace::Trace;
-use crate::websocket::{Talk, connect, cut_off, say, upgraded};
+use crate::websocket::{Heard, Talk, connect, cut_off, say, upgraded};
 
 pub(crate) async fn tour(trace: &mut Trace) -> anyhow::Result<()> {
     let user = |token: &str, user: &str| (Secret::new(token.to_owned()), user.to_owned());
@@ -138,7 +138,7 @@ async fn spell(listener: TcpListener) -> anyhow::Result<()> {
     Ok(())
 }
 
-type Reader = Client<Emagine, emagine_client::Reader>;
+type Reader = Client<Heard<Emagine>, emagine_client::Reader>;
 
 /// One that has said its token.
 async fn identified(

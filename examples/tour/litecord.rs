@@ -16,7 +16,7 @@ use crate::client::Client;
 use crate::server::Server;
 use crate::tee::Direction::{self, ToClient, ToServer};
 use crate::trace::Trace;
-use crate::websocket::{Talk, connect, cut_off, say, upgraded};
+use crate::websocket::{Heard, Talk, connect, cut_off, say, upgraded};
 
 /// Of the client's requests; one of them runs into it.
 const REQUEST_TIMEOUT: Duration = Duration::from_millis(500);
@@ -103,7 +103,7 @@ fn ended(event: &ClientEvent, how: impl Fn(&Outcome) -> bool) -> bool {
     matches!(event, ClientEvent::Outcome { outcome, .. } if how(outcome))
 }
 
-type Component = Client<Litecord, litecord_client::Component>;
+type Component = Client<Heard<Litecord>, litecord_client::Component>;
 
 async fn component(
     trace: &mut Trace,

@@ -1,11 +1,12 @@
 //! Whole conversations over real sockets on loopback, servers and clients in one process: bingo,
-//! litecord, emagine, roomvars. Shows every frame as it was on the wire, and what it means.
+//! litecord, emagine, roomvars, delimchat. Shows every frame as it was on the wire, and what it means.
 //!
 //! Every step is checked: whatever doesn't happen, or happens and shouldn't, ends the tour with an
 //! error.
 
 mod bingo;
 mod client;
+mod delimchat;
 mod emagine;
 mod litecord;
 mod roomvars;
@@ -46,5 +47,7 @@ async fn tour(trace: &mut Trace) -> anyhow::Result<()> {
     trace.line(format_args!(""));
     emagine::tour(trace).await?;
     trace.line(format_args!(""));
-    roomvars::tour(trace).await
+    roomvars::tour(trace).await?;
+    trace.line(format_args!(""));
+    delimchat::tour(trace).await
 }

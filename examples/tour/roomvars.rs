@@ -16,7 +16,7 @@ use crate::client::Client;
 use crate::server::Server;
 use crate::tee::Direction::{self, ToClient, ToServer};
 use crate::trace::Trace;
-use crate::websocket::{Talk, connect, cut_off, say, upgraded};
+use crate::websocket::{Heard, Talk, connect, cut_off, say, upgraded};
 
 pub(crate) async fn tour(trace: &mut Trace) -> anyhow::Result<()> {
     let options = roomvars_server::Options {
@@ -128,7 +128,7 @@ impl Talk for Roomvars {
     }
 }
 
-type Player = Client<Roomvars, roomvars_client::Player>;
+type Player = Client<Heard<Roomvars>, roomvars_client::Player>;
 
 /// One in the lobby.
 async fn join(

@@ -14,6 +14,7 @@
 
 pub mod bingo;
 pub mod conformance;
+pub mod delimchat;
 pub mod emagine;
 pub mod fuzz;
 mod gateway;

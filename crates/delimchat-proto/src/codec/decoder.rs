@@ -1,0 +1,556 @@
+use alloc::vec::Vec;
+use core::fmt;
+use core::marker::PhantomData;
+
+use bytes::{Buf, Bytes};
+
+use super::scan::{Decoded, Progress, Scan, Stop};
+use super::sender::Sender;
+use crate::{ByteOrder, CodecConfig, DecodeError, DecodeErrorKind, Expected, MAX_BASE64, PacketId};
+
+/// Cuts a byte stream into packets, however the bytes arrive, and goes on after what isn't one (D3).
+///
+/// Packets are borrowed from the input ([`decode`](Self::decode)) or slices of it
+/// ([`decode_bytes`](Self::decode_bytes)). Only a packet that the input leaves unfinished is copied, into a carry
+/// buffer of at most `max_packet` bytes, and nothing of it is looked at twice. `Debug` shows none of its content.
+///
+/// ```
+/// use delimchat_proto::{ClientPacket, CodecConfig, Decoder, FromClient, PacketId};
+///
+/// let mut decoder = Decoder::<FromClient>::new(CodecConfig::default());
+/// let mut seen = Vec::new();
+/// for read in [&b"\x28\xFFBYE\0\x07\xFFwhat"[..], b"?\0\xFC\xFFS", b"P\0"] {
+///     let mut input = read;
+///     loop {
+///         match decoder.decode(&mut input) {
+///             Ok(Some(packet)) => seen.push(packet.name()),
+///             Ok(None) => break,
+///             Err(bad) => assert_eq!((bad.id, bad.offset, bad.len), (PacketId(7), 6, 8)),
+///         }
+///     }
+/// }
+/// assert_eq!(seen, ["log_off", "supported_packets_request"]);
+/// ```
+pub struct Decoder<S> {
+    /// What is received and not yet given out: an unfinished packet, or what has to be looked at once more.
+    carry: Vec<u8>,
+    /// Where in `carry` that begins.
+    head: usize,
+    /// Of the first byte not yet given out.
+    offset: u64,
+    /// Where what was last given out begins.
+    start: u64,
+    /// Set while the `00` behind something malformed is looked for; then nothing is kept.
+    skipped: Option<DecodeError>,
+    /// Of the packet in `carry`.
+    progress: Progress,
+    config: CodecConfig,
+    /// The unfinished packet has taken too long.
+    overdue: bool,
+    /// No more is received.
+    ended: bool,
+    sender: PhantomData<fn() -> S>,
+}
+
+/// Where the next packet is.
+enum Found {
+    /// Nowhere: all of the input is taken.
+    Nothing,
+    /// In the input, if anywhere: nothing is before it.
+    Input,
+    /// In the carry, so many bytes from its head.
+    Carried(usize),
+}
+
+impl<S: Sender> Decoder<S> {
+    /// A decoder at the start of a stream.
+    pub const fn new(config: CodecConfig) -> Self {
+        Self {
+            carry: Vec::new(),
+            head: 0,
+            offset: 0,
+            start: 0,
+            skipped: None,
+            progress: Progress::NONE,
+            config,
+            overdue: false,
+            ended: false,
+            sender: PhantomData,
+        }
+    }
+
+    /// Takes the next packet off the front of `input`, or all of `input` if none is whole yet (`None`). Call
+    /// it until it gives `None`.
+    ///
+    /// # Errors
+    /// What stands there is no packet (D3, D4): it is gone, and the next call goes on behind it.
+    #[inline]
+    pub fn decode<'a, 'i: 'a>(
+        &'a mut self,
+        input: &mut &'i [u8],
+    ) -> Result<Option<S::Packet<&'a [u8]>>, DecodeError> {
+        let mut decoded = Ok(None);
+        loop {
+            let mut stopped = None;
+            if self.is_plain() {
+                self.skip_ends(input);
+                let mut scan = Scan::new(window(input, &self.config), Progress::NONE, &self.config);
+                match S::parse::<false>(&mut scan, &mut decoded) {
+                    Ok(()) => {
+                        let len = scan.len();
+                        *input = input.get(len..).unwrap_or_default();
+                        self.pass(len);
+                        break;
+                    }
+                    Err(stop) => stopped = Some((stop, scan.progress)),
+                }
+            }
+            match self.next(stopped, input) {
+                Ok(Found::Nothing) => break,
+                Ok(Found::Input) => {}
+                Ok(Found::Carried(len)) => {
+                    self.lend(len, &mut decoded);
+                    break;
+                }
+                Err(report) => {
+                    decoded = Err(report);
+                    break;
+                }
+            }
+        }
+        decoded
+    }
+
+    /// As [`decode`](Self::decode), but what the packet keeps are slices of `input` that live as long as they are
+    /// needed. They keep all of `input` alive: copy what is to stay for long.
+    ///
+    /// # Errors
+    /// As [`decode`](Self::decode).
+    #[inline]
+    pub fn decode_bytes(
+        &mut self,
+        input: &mut Bytes,
+    ) -> Result<Option<S::Packet<Bytes>>, DecodeError> {
+        loop {
+            let mut rest = &input[..];
+            let mut stopped = None;
+            if self.is_plain() {
+                self.skip_ends(&mut rest);
+                let mut scan = Scan::new(window(rest, &self.config), Progress::NONE, &self.config);
+                let mut decoded = Ok(None);
+                let result = S::parse::<false>(&mut scan, &mut decoded);
+                let (len, progress) = (scan.len(), scan.progress);
+                match result {
+                    Ok(()) => {
+                        let packet = owned::<S>(decoded, input);
+                        let before = input.len().saturating_sub(rest.len());
+                        input.advance(before.saturating_add(len));
+                        self.pass(len);
+                        return packet;
+                    }
+                    Err(stop) => stopped = Some((stop, progress)),
+                }
+            }
+            let found = self.next(stopped, &mut rest);
+            let taken = input.len().saturating_sub(rest.len());
+            input.advance(taken);
+            match found? {
+                Found::Nothing => {
+                    // An empty slice would keep the read alive.
+                    *input = Bytes::new();
+                    return Ok(None);
+                }
+                Found::Input => {}
+                Found::Carried(len) => return self.copy_out(len),
+            }
+        }
+    }
+
+    /// Says that the stream has ended, and gives what is left in it: call it until it gives `None`. After that
+    /// the decoder is of no more use.
+    ///
+    /// # Errors
+    /// As [`decode`](Self::decode); [`Truncated`](DecodeErrorKind::Truncated) what isn't whole.
+    pub fn finish(&mut self) -> Result<Option<S::Packet<&[u8]>>, DecodeError> {
+        self.ended = true;
+        self.decode(&mut &[][..])
+    }
+
+    /// Gives up the packet that isn't whole, if there is one, for having taken too long (D5): call it when
+    /// `decode` has given `None`, then `decode` again, which reports it and goes on in what has been received.
+    ///
+    /// The time that counts is that since [`offset`](Self::offset) last was what it is, as it changes with every
+    /// packet and at every resumption.
+    pub fn expire(&mut self) {
+        self.overdue = !self.unfinished().is_empty();
+    }
+
+    /// What is already known to be malformed or unknown, though the `00` behind it hasn't come (D3, D5); its
+    /// length is that of the bytes dropped so far. `decode` reports it when its end has come.
+    pub const fn malformed(&self) -> Option<&DecodeError> {
+        self.skipped.as_ref()
+    }
+
+    /// Where the next packet starts, or the one that isn't whole yet: bytes from the start of the stream.
+    pub const fn offset(&self) -> u64 {
+        self.offset
+    }
+
+    /// Where the packet or report starts that was last given out; it ends at [`offset`](Self::offset).
+    pub const fn start(&self) -> u64 {
+        self.start
+    }
+
+    /// What has arrived of a packet that isn't whole yet.
+    pub fn unfinished(&self) -> &[u8] {
+        self.carry.get(self.head..).unwrap_or_default()
+    }
+
+    /// Frees the carry buffer if no packet is unfinished.
+    pub fn release(&mut self) {
+        if self.unfinished().is_empty() {
+            self.carry = Vec::new();
+            self.head = 0;
+        }
+    }
+
+    /// The settings, with the byte order that goes now.
+    pub const fn config(&self) -> &CodecConfig {
+        &self.config
+    }
+
+    /// The byte order from the next packet on (D6).
+    pub const fn set_byte_order(&mut self, order: ByteOrder) {
+        self.config.byte_order = order;
+    }
+
+    /// Whether the input is all that there is to look at.
+    #[inline]
+    fn is_plain(&self) -> bool {
+        self.carry.is_empty() && self.skipped.is_none()
+    }
+
+    /// Goes past bytes that are given out.
+    #[inline]
+    fn pass(&mut self, len: usize) {
+        self.start = self.offset;
+        self.offset = self.offset.wrapping_add(len as u64);
+    }
+
+    /// `00` where an id is expected (D3).
+    #[inline]
+    fn skip_ends(&mut self, input: &mut &[u8]) {
+        while let [0, rest @ ..] = *input {
+            *input = rest;
+            self.offset = self.offset.wrapping_add(1);
+        }
+    }
+
+    /// Looks for the next packet where it isn't simply the first thing in the input, or why it can't be.
+    #[cold]
+    fn next(
+        &mut self,
+        stopped: Option<(Stop, Progress)>,
+        input: &mut &[u8],
+    ) -> Result<Found, DecodeError> {
+        if let Some((stop, progress)) = stopped {
+            self.stopped(stop, progress, input)?;
+        }
+        self.advance(input)
+    }
+
+    /// Deals with what stands in the input and isn't a packet.
+    fn stopped(
+        &mut self,
+        stop: Stop,
+        progress: Progress,
+        input: &mut &[u8],
+    ) -> Result<(), DecodeError> {
+        if stop == Stop::Incomplete && input.len() < self.config.packet_limit() {
+            self.keep(input);
+            self.progress = progress;
+            *input = &[];
+            return Ok(());
+        }
+        let verdict = self.condemn(self.kind(stop), input);
+        *input = input.get(verdict.len..).unwrap_or_default();
+        self.pass(verdict.len);
+        verdict.report.map_or(Ok(()), Err)
+    }
+
+    /// Goes on with what is carried or skipped.
+    fn advance(&mut self, input: &mut &[u8]) -> Result<Found, DecodeError> {
+        loop {
+            if let Some(skipped) = self.skipped {
+                self.skip(skipped, input)?;
+                return Ok(Found::Nothing);
+            }
+            let ends = self.unfinished().iter().take_while(|byte| **byte == 0).count();
+            self.head = self.head.saturating_add(ends);
+            self.offset = self.offset.wrapping_add(ends as u64);
+            if self.unfinished().is_empty() {
+                self.carry.clear();
+                self.head = 0;
+                self.overdue = false;
+                return Ok(if input.is_empty() { Found::Nothing } else { Found::Input });
+            }
+            if let Some(found) = self.resume(input)? {
+                return Ok(found);
+            }
+        }
+    }
+
+    /// Goes on with the packet at the head of the carry; `None` if it is none and there is nothing to report
+    /// about it yet.
+    fn resume(&mut self, input: &mut &[u8]) -> Result<Option<Found>, DecodeError> {
+        let limit = self.config.packet_limit();
+        // Bytes of the input that stand at the end of the carry, too.
+        let mut borrowed = 0_usize;
+        let stop = loop {
+            let have = self.unfinished().len();
+            let more = input.get(borrowed..).unwrap_or_default();
+            let more = more.get(..limit.saturating_sub(have)).unwrap_or(more);
+            // In a delimited field nothing else counts than where it ends.
+            if !self.overdue
+                && !more.is_empty()
+                && let Some((len, told)) = self.progress.look_on(have, more)
+            {
+                self.keep(more.get(..len).unwrap_or_default());
+                borrowed = borrowed.saturating_add(len);
+                if !told && borrowed == input.len() && have.saturating_add(len) < limit {
+                    *input = &[];
+                    return Ok(Some(Found::Nothing));
+                }
+            }
+            let mut scan =
+                Scan::new(window(self.unfinished(), &self.config), self.progress, &self.config);
+            let stop = S::parse::<true>(&mut scan, &mut Ok(None)).err();
+            let (len, progress) = (scan.len(), scan.progress);
+            self.progress = progress;
+            let Some(stop) = stop else {
+                self.overdue = false;
+                self.give_back(len, borrowed, input);
+                return Ok(Some(Found::Carried(len)));
+            };
+            let have = self.unfinished().len();
+            if stop != Stop::Incomplete || self.overdue || have >= limit {
+                break stop;
+            }
+            let more = input.get(borrowed..).unwrap_or_default();
+            if more.is_empty() {
+                if self.ended {
+                    break stop;
+                }
+                *input = &[];
+                return Ok(Some(Found::Nothing));
+            }
+            if !self.progress.is_inside(have) {
+                // More than what may come before a delimited field.
+                let more = more.get(..limit.saturating_sub(have).min(64)).unwrap_or(more);
+                self.keep(more);
+                borrowed = borrowed.saturating_add(more.len());
+            }
+        };
+        let have = self.unfinished().len();
+        let kind = match stop {
+            Stop::Incomplete if self.overdue => DecodeErrorKind::Overdue,
+            Stop::Incomplete if have < limit => DecodeErrorKind::Truncated,
+            _ => self.kind(stop),
+        };
+        let verdict = {
+            let carry = core::mem::take(&mut self.carry);
+            let verdict = self.condemn(kind, carry.get(self.head..).unwrap_or_default());
+            self.carry = carry;
+            verdict
+        };
+        self.overdue = false;
+        self.give_back(verdict.len, borrowed, input);
+        self.head = self.head.saturating_add(verdict.len);
+        self.progress = Progress::NONE;
+        self.pass(verdict.len);
+        verdict.report.map_or(Ok(None), Err)
+    }
+
+    /// Copies what follows to the end of the carry.
+    #[inline]
+    fn keep(&mut self, more: &[u8]) {
+        if self.head > 0 {
+            self.carry.drain(..self.head);
+            self.head = 0;
+        }
+        let needed = self.carry.len().saturating_add(more.len());
+        let capacity = self.carry.capacity();
+        if needed > capacity {
+            // By doubling, but to no more than a packet may have.
+            let wanted = capacity.saturating_mul(2).min(self.config.packet_limit()).max(needed);
+            self.carry.reserve_exact(wanted.saturating_sub(self.carry.len()));
+        }
+        self.carry.extend_from_slice(more);
+    }
+
+    /// Of the bytes `borrowed` from the input, takes those that belong to the first `len` of the carry.
+    fn give_back(&mut self, len: usize, borrowed: usize, input: &mut &[u8]) {
+        let own = self.carry.len().saturating_sub(borrowed);
+        let end = self.head.saturating_add(len);
+        *input = input.get(end.saturating_sub(own)..).unwrap_or_default();
+        self.carry.truncate(own.max(end));
+    }
+
+    /// Drops what comes before a `00`.
+    fn skip(&mut self, mut skipped: DecodeError, input: &mut &[u8]) -> Result<(), DecodeError> {
+        let limit = self.config.packet_limit();
+        let left = limit.saturating_sub(usize::try_from(skipped.len).unwrap_or(limit));
+        let (len, end) = through_end(input, left);
+        *input = input.get(len..).unwrap_or_default();
+        self.offset = self.offset.wrapping_add(len as u64);
+        skipped.len = skipped.len.wrapping_add(len as u64);
+        self.start = skipped.offset;
+        let done = match end {
+            End::Found => {
+                self.skipped = None;
+                true
+            }
+            End::Beyond => {
+                self.skipped = Some(unterminated(skipped.id, self.offset));
+                true
+            }
+            End::Unknown => {
+                self.skipped = if self.ended { None } else { Some(skipped) };
+                self.ended && skipped.len > 0
+            }
+        };
+        if done { Err(skipped) } else { Ok(()) }
+    }
+
+    /// What is wrong, in the words of a report.
+    fn kind(&self, stop: Stop) -> DecodeErrorKind {
+        let (expected, at) = match stop {
+            Stop::Unknown => return DecodeErrorKind::UnknownPacket,
+            Stop::Malformed { expected, at } => (expected, at),
+            Stop::Incomplete => {
+                let limit = self.config.max_packet;
+                (Expected::EndOfPacket { limit }, self.config.packet_limit())
+            }
+        };
+        DecodeErrorKind::Malformed { expected, at: self.offset.wrapping_add(at as u64) }
+    }
+
+    /// Decides what goes with the packet at the front of `bytes`, which is none (D3).
+    #[cold]
+    fn condemn(&mut self, mut kind: DecodeErrorKind, bytes: &[u8]) -> Verdict {
+        let id = PacketId(bytes.first().copied().unwrap_or_default());
+        let mut from = 1;
+        if id.0 == 0xFF {
+            let expected = Expected::PacketId;
+            kind = DecodeErrorKind::Malformed { expected, at: self.offset };
+        }
+        if let DecodeErrorKind::Malformed { expected: Expected::EndOfField { limit }, at } = kind
+            && usize::from(limit) == MAX_BASE64
+            && let Some(overlong) = S::overlong(bytes, self.config.byte_order)
+        {
+            kind = DecodeErrorKind::MessageTooLong(overlong);
+            // Up to there its layout is good, so a `00` before it doesn't end it.
+            from = usize::try_from(at.wrapping_sub(self.offset)).unwrap_or(from);
+        }
+        let left = self.config.packet_limit().saturating_sub(from);
+        let (len, end) = through_end(bytes.get(from..).unwrap_or_default(), left);
+        let len = len.saturating_add(from);
+        let error = DecodeError { kind, id, offset: self.offset, len: len as u64 };
+        let report = match end {
+            End::Found => Some(error),
+            End::Beyond => {
+                let behind = self.offset.wrapping_add(len as u64);
+                self.skipped = Some(unterminated(id, behind));
+                Some(error)
+            }
+            End::Unknown if self.ended => Some(error),
+            End::Unknown => {
+                self.skipped = Some(error);
+                None
+            }
+        };
+        Verdict { len, report }
+    }
+
+    /// The packet of so many bytes at the head of the carry.
+    fn lend<'a>(&'a mut self, len: usize, slot: &mut Decoded<S::Packet<&'a [u8]>>) {
+        let (start, progress) = (self.head, self.take(len));
+        let bytes = self.carry.get(start..self.head).unwrap_or_default();
+        // It was whole before.
+        let _ = S::parse::<true>(&mut Scan::new(bytes, progress, &self.config), slot);
+    }
+
+    /// The same with bytes of its own, no more than it needs.
+    fn copy_out(&mut self, len: usize) -> Decoded<S::Packet<Bytes>> {
+        let (start, progress) = (self.head, self.take(len));
+        let bytes = Bytes::copy_from_slice(self.carry.get(start..self.head).unwrap_or_default());
+        let mut decoded = Ok(None);
+        let _ = S::parse::<true>(&mut Scan::new(&bytes, progress, &self.config), &mut decoded);
+        owned::<S>(decoded, &bytes)
+    }
+
+    /// Goes past a packet at the head of the carry; gives what is known of it.
+    fn take(&mut self, len: usize) -> Progress {
+        self.head = self.head.saturating_add(len);
+        self.pass(len);
+        core::mem::replace(&mut self.progress, Progress::NONE)
+    }
+}
+
+/// The packet with slices of the `bytes` that it was read from.
+#[inline]
+fn owned<S: Sender>(packet: Decoded<S::Packet<&[u8]>>, bytes: &Bytes) -> Decoded<S::Packet<Bytes>> {
+    Ok(packet?.map(|packet| S::map(packet, |field| bytes.slice_ref(field))))
+}
+
+/// How many bytes go, and what is to say about them, if that is known.
+struct Verdict {
+    len: usize,
+    report: Option<DecodeError>,
+}
+
+/// As much of it as a packet may have.
+#[inline]
+fn window<'a>(bytes: &'a [u8], config: &CodecConfig) -> &'a [u8] {
+    bytes.get(..config.packet_limit()).unwrap_or(bytes)
+}
+
+/// Whether a `00` comes in time.
+enum End {
+    Found,
+    /// It comes after what one report may have.
+    Beyond,
+    /// There are too few bytes to say.
+    Unknown,
+}
+
+/// How many bytes go to a report that `left` more fit into, besides the `00` itself.
+fn through_end(bytes: &[u8], left: usize) -> (usize, End) {
+    let window = bytes.get(..=left).unwrap_or(bytes);
+    match memchr::memchr(0, window) {
+        Some(at) => (at.saturating_add(1), End::Found),
+        None if window.len() > left => (left, End::Beyond),
+        None => (window.len(), End::Unknown),
+    }
+}
+
+fn unterminated(id: PacketId, offset: u64) -> DecodeError {
+    DecodeError { kind: DecodeErrorKind::Unterminated, id, offset, len: 0 }
+}
+
+impl<S> Clone for Decoder<S> {
+    fn clone(&self) -> Self {
+        Self { carry: self.carry.clone(), ..*self }
+    }
+}
+
+impl<S: Sender> fmt::Debug for Decoder<S> {
+    fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
+        f.debug_struct("Decoder")
+            .field("config", &self.config)
+            .field("offset", &self.offset)
+            .field("unfinished", &self.unfinished().len())
+            .field("malformed", &self.skipped)
+            .finish_non_exhaustive()
+    }
+}
