@@ -373,6 +373,7 @@ impl<S: Side> Endpoint<S> {
     /// Decodes, as far as there is room for what comes of it.
     fn decode(&mut self, input: &mut &[u8]) {
         let Self { decoder, connection: c, side } = self;
+        let before = decoder.offset();
         let done = loop {
             if c.has_ended() {
                 break false;
@@ -422,7 +423,7 @@ impl<S: Side> Endpoint<S> {
         let unfinished = !decoder.unfinished().is_empty();
         if !unfinished {
             c.packet_deadline = NEVER;
-        } else if c.packet_deadline == NEVER || c.position != decoder.offset() {
+        } else if c.packet_deadline == NEVER || decoder.offset() != before {
             c.packet_deadline = c.clock.after(c.config.packet_timeout());
         }
         c.position = decoder.offset();
