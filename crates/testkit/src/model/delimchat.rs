@@ -331,12 +331,15 @@ pub fn items(
                 }
                 Err(nom::Err::Failure(Wrong::At(wrong, expected))) => {
                     let behind = window.len() - wrong.len();
-                    match (expected, overlong(window, from, config)) {
-                        (Expected::EndOfField { limit: 4000 }, Some(about)) => {
-                            through = behind;
-                            DecodeErrorKind::MessageTooLong(about)
-                        }
-                        _ => malformed(expected, behind),
+                    let about = match expected {
+                        Expected::EndOfField { limit: 4000 } => overlong(window, from, config),
+                        _ => None,
+                    };
+                    if let Some(about) = about {
+                        through = behind;
+                        DecodeErrorKind::MessageTooLong(about)
+                    } else {
+                        malformed(expected, behind)
                     }
                 }
                 Err(_) if window.len() == limit => {
