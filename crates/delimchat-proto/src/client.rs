@@ -335,11 +335,19 @@ fn outcome(c: &mut ClientConnection, number: u32, outcome: Outcome) {
 }
 
 /// A name, which must be there.
-fn name<'a>(username: &'a Username<&'a [u8]>) -> Result<&'a str, ContentError> {
+fn name<'a>(username: &'a Username<&[u8]>) -> Result<&'a str, ContentError> {
     match username.as_str()? {
         "" => Err(ContentError { kind: ContentErrorKind::Empty, offset: 0 }),
         name => Ok(name),
     }
+}
+
+/// A name, and an alias, which needn't be there.
+fn names(
+    username: &Username<&[u8]>,
+    alias: &Alias<&[u8]>,
+) -> Result<(Box<str>, Box<str>), ContentError> {
+    Ok((name(username)?.into(), alias.as_str()?.into()))
 }
 
 impl ClientSide {
@@ -659,10 +667,10 @@ impl ClientSide {
                 self.handle_short_result(c, client_message_id, room_status, message_status);
             }
             ServerPacket::ShortMessageDelivery { unique_id, room, username, alias, message } => {
-                let (username, alias) = (name(&username)?.into(), alias.as_str()?.into());
+                let (username, alias) = names(&username, &alias)?;
                 let message = Bytes::from(message.payload()?);
                 answer_if_room(c, &ClientPacketRef::ShortMessageReceived { unique_id });
-                let bytes = len_of(&username).saturating_add(len_of(&alias));
+                let bytes = username.len().saturating_add(alias.len());
                 let bytes = bytes.saturating_add(message.len());
                 let event = ClientEvent::Message { unique_id, room, username, alias, message };
                 c.push_event(event, bytes);
@@ -727,21 +735,20 @@ impl ClientSide {
                 self.handle_wish_result(c, id, Kind::Alias, RoomId::GLOBAL, result);
             }
             ServerPacket::UserJoined { room, username, alias } => {
-                let (username, alias) = (name(&username)?.into(), alias.as_str()?.into());
-                let bytes = len_of(&username).saturating_add(len_of(&alias));
+                let (username, alias) = names(&username, &alias)?;
+                let bytes = username.len().saturating_add(alias.len());
                 c.push_event(ClientEvent::UserJoined { room, username, alias }, bytes);
             }
             ServerPacket::UserParted { room, username, alias } => {
-                let (username, alias) = (name(&username)?.into(), alias.as_str()?.into());
-                let bytes = len_of(&username).saturating_add(len_of(&alias));
+                let (username, alias) = names(&username, &alias)?;
+                let bytes = username.len().saturating_add(alias.len());
                 c.push_event(ClientEvent::UserParted { room, username, alias }, bytes);
             }
             ServerPacket::AliasChanged { username, old_alias, new_alias } => {
-                let username = name(&username)?.into();
-                let (old_alias, new_alias) =
-                    (old_alias.as_str()?.into(), new_alias.as_str()?.into());
-                let bytes = len_of(&username).saturating_add(len_of(&old_alias));
-                let bytes = bytes.saturating_add(len_of(&new_alias));
+                let (username, old_alias) = names(&username, &old_alias)?;
+                let new_alias: Box<str> = new_alias.as_str()?.into();
+                let bytes = username.len().saturating_add(old_alias.len());
+                let bytes = bytes.saturating_add(new_alias.len());
                 c.push_event(ClientEvent::AliasChanged { username, old_alias, new_alias }, bytes);
             }
             ServerPacket::BadShortMessage
@@ -762,10 +769,6 @@ impl ClientSide {
         }
         Ok(())
     }
-}
-
-fn len_of(text: &Box<str>) -> usize {
-    text.len()
 }
 
 fn stray(c: &mut ClientConnection, id: u8) {

@@ -968,15 +968,12 @@ impl ServerSide {
             c.push_event(ServerEvent::Echo { message }, bytes);
             return;
         }
-        match self.ask(c, Question::Message(client_message_id)) {
-            Some(id) => {
-                let id = MessageId(id);
-                c.push_event(ServerEvent::Message { id, room, message }, bytes);
-            }
-            None => {
-                let refused = ShortRoomStatus::NotAuthorized;
-                short_result(c, client_message_id, refused, ShortMessageStatus::Okay);
-            }
+        if let Some(id) = self.ask(c, Question::Message(client_message_id)) {
+            let id = MessageId(id);
+            c.push_event(ServerEvent::Message { id, room, message }, bytes);
+        } else {
+            let refused = ShortRoomStatus::NotAuthorized;
+            short_result(c, client_message_id, refused, ShortMessageStatus::Okay);
         }
     }
 
@@ -1158,15 +1155,12 @@ impl ServerSide {
 
     fn handle_long_receipt(&mut self, c: &mut ServerConnection, unique_id: UniqueId) {
         let going = &mut self.talk().going;
-        match going.iter().position(|g| g.id == unique_id) {
-            Some(at) => {
-                going.remove(at);
-                c.push_event(ServerEvent::Received { unique_id }, 0);
-            }
-            None => {
-                let unique_id_prefix = unique_id.prefix();
-                answer(c, &ServerPacketRef::UnknownLongReceipt { unique_id_prefix });
-            }
+        if let Some(at) = going.iter().position(|g| g.id == unique_id) {
+            going.remove(at);
+            c.push_event(ServerEvent::Received { unique_id }, 0);
+        } else {
+            let unique_id_prefix = unique_id.prefix();
+            answer(c, &ServerPacketRef::UnknownLongReceipt { unique_id_prefix });
         }
     }
 
@@ -1241,13 +1235,11 @@ impl ServerSide {
         room: RoomId,
         message: Option<&Text<B>>,
     ) {
-        let message = match message.map(Text::as_str).transpose() {
-            Ok(message) => message.map(Box::<str>::from),
-            Err(_) => {
-                let room_status = PartRoomStatus::Invalid;
-                return answer(c, &ServerPacketRef::PartRoomResult { room, room_status });
-            }
+        let Ok(message) = message.map(Text::as_str).transpose() else {
+            let room_status = PartRoomStatus::Invalid;
+            return answer(c, &ServerPacketRef::PartRoomResult { room, room_status });
         };
+        let message = message.map(Box::<str>::from);
         let room_status = match room {
             // Nobody can leave those.
             RoomId::GLOBAL | RoomId::ECHO => PartRoomStatus::Invalid,
