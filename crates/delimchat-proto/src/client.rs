@@ -510,9 +510,7 @@ impl ClientSide {
     }
 
     fn long_ended(&mut self, c: &mut ClientConnection, at: usize, result: Outcome) {
-        if let Some(talk) = &mut self.talk
-            && at < talk.going.len()
-        {
+        if let Some(talk) = self.talk.as_mut().filter(|talk| at < talk.going.len()) {
             let number = talk.going.remove(at).id;
             outcome(c, number, result);
         }
@@ -558,21 +556,17 @@ impl ClientSide {
 
     fn handle_resend_head(&mut self, c: &mut ClientConnection, id: ClientMessageId) {
         let max_resends = c.limits().max_resends;
-        if let Some((_, outgoing)) = self.going(id)
-            && c.has_room()
-            && let Resend::Part(head) = outgoing.resend(0, max_resends)
-        {
+        let Some((_, outgoing)) = self.going(id).filter(|_| c.has_room()) else { return };
+        if let Resend::Part(head) = outgoing.resend(0, max_resends) {
             answer(c, &head_packet(outgoing, &head));
         }
     }
 
     fn handle_resend_next(&mut self, c: &mut ClientConnection, id: ClientMessageId, number: u32) {
         let max_resends = c.limits().max_resends;
-        if let Some((_, outgoing)) = self.going(id)
-            && number > 0
-            && c.has_room()
-            && let Resend::Part(part) = outgoing.resend(number, max_resends)
-        {
+        let may = number > 0 && c.has_room();
+        let Some((_, outgoing)) = self.going(id).filter(|_| may) else { return };
+        if let Resend::Part(part) = outgoing.resend(number, max_resends) {
             let (client_message_id, message) = (id, Base64::of(&part[..]));
             answer(c, &ClientPacketRef::LongMessageNext { number, client_message_id, message });
         }
@@ -833,10 +827,8 @@ impl Side for ClientSide {
     fn handle_due(&mut self, c: &mut ClientConnection) -> bool {
         let time = c.clock.time();
         let Some(talk) = &mut self.talk else { return false };
-        if let Some((number, (_, due))) = talk.requests.first_key_value()
-            && *due <= time
-        {
-            let number = *number;
+        let oldest = talk.requests.first_key_value().filter(|(_, (_, due))| *due <= time);
+        if let Some(number) = oldest.map(|(number, _)| *number) {
             self.close(number);
             outcome(c, number, Outcome::TimedOut);
             return true;

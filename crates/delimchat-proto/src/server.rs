@@ -612,18 +612,15 @@ impl ServerSide {
 
     /// D6: what is held came behind the Login, and was decoded before it was accepted.
     fn set_byte_order(&mut self, c: &mut ServerConnection, order: ByteOrder) {
-        if c.receives != order
-            && let Some(held) = &mut self.held
-        {
-            for (_, packet) in &mut held.packets {
-                if let Ok(
-                    ClientPacket::LongMessageHead { remaining: number, .. }
-                    | ClientPacket::LongMessageNext { number, .. }
-                    | ClientPacket::ResendDeliveryNext { number, .. },
-                ) = packet
-                {
-                    *number = number.swap_bytes();
-                }
+        let held = self.held.as_mut().filter(|_| c.receives != order);
+        for (_, packet) in held.into_iter().flat_map(|held| &mut held.packets) {
+            if let Ok(
+                ClientPacket::LongMessageHead { remaining: number, .. }
+                | ClientPacket::LongMessageNext { number, .. }
+                | ClientPacket::ResendDeliveryNext { number, .. },
+            ) = packet
+            {
+                *number = number.swap_bytes();
             }
         }
         c.receives = order;
@@ -1040,10 +1037,10 @@ impl ServerSide {
         c.send(|codec, out| packet.encode(codec, out))?;
         let unacked = &mut self.talk().unacked;
         unacked.push_back(unique_id);
-        if unacked.len() > c.limits().max_unacked
-            && let Some(unique_id) = unacked.pop_front()
-        {
-            c.push_event(ServerEvent::Unacknowledged { unique_id }, 0);
+        if unacked.len() > c.limits().max_unacked {
+            let oldest = unacked.pop_front();
+            let told = oldest.map(|unique_id| ServerEvent::Unacknowledged { unique_id });
+            told.into_iter().for_each(|event| c.push_event(event, 0));
         }
         self.release();
         Ok(())
