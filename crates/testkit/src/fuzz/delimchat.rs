@@ -2,6 +2,8 @@
 //! `delimchat_model` and `delimchat_chunks` take a stream as it is, `delimchat_round_trip` a list of packets (see
 //! `packet`).
 
+mod session;
+
 use std::fmt::Debug;
 
 use bytes::Bytes;
@@ -24,7 +26,13 @@ pub const TARGETS: &[Target] = &[
     Target { name: "delimchat_model", run: against_model, seeds: stream_seeds },
     Target { name: "delimchat_round_trip", run: round_trip, seeds: packet_seeds },
     Target { name: "delimchat_chunks", run: chunks, seeds: stream_seeds },
+    Target { name: "delimchat_session", run: session, seeds: session::seeds },
 ];
+
+/// A session survives any calls at any time, and two of them get along with one another.
+pub fn session(fuzz: &[u8]) {
+    session::run(fuzz);
+}
 
 /// The first three bytes: flags, and `max_packet`.
 struct Settings {
