@@ -27,6 +27,8 @@ pub use error::{
     ContentError, ContentErrorKind, DecodeError, DecodeErrorKind, EncodeError, Expected,
     FieldsError, Overlong,
 };
+#[cfg(feature = "draft")]
+pub use message::draft;
 pub use message::{
     Alias, Authorization, Base64, ByteOrderField, ClientMessageId, ClientPacket, ClientPacketRef,
     Email, FieldLayout, FieldRef, FieldWidth, GroupLayout, HeadCountStatus, JoinRoomStatus, Layout,
