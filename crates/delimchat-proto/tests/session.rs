@@ -2074,6 +2074,34 @@ fn step5_a_client_asks_and_hears_of_rooms_and_aliases() {
 }
 
 #[test]
+fn step5_wishes_of_a_kind_are_answered_in_their_order() {
+    let (mut client, now) = client();
+    let aliases = ["one", "two"].map(|alias| client.change_alias(now, alias).unwrap());
+    let joins = [&b""[..], b"x"].map(|password| client.join(now, ROOM, password).unwrap());
+    let other = client.join(now, RoomId::from_counter(1), b"").unwrap();
+    let join_okay = raw(0xA1, &[&ROOM.0, b"\x03"]);
+    client.handle_input(
+        now,
+        &[b"\xA7\xFF\x07\0\xA7\xFF\x03\0\xA7\xFF\x03\0", &join_okay[..]].concat(),
+    );
+    client.handle_input(now, &join_okay.repeat(2));
+    let in_use = Outcome::AliasRefused(NewAliasStatus::AlreadyInUse);
+    assert_eq!(
+        events(&mut client),
+        [
+            outcome(aliases[0], in_use),
+            outcome(aliases[1], Outcome::Okay),
+            ClientEvent::Stray(PacketId(0xA7)),
+            outcome(joins[0], Outcome::Okay),
+            outcome(joins[1], Outcome::Okay),
+            ClientEvent::Stray(PacketId(0xA1)),
+        ]
+    );
+    client.close(now);
+    assert_eq!(events(&mut client), [outcome(other, Outcome::Closed)]);
+}
+
+#[test]
 fn d8_statuses_are_written_as_the_server_is_told_to() {
     for (digits, status) in [(StatusDigits::Decimal, 10), (StatusDigits::Hex, 0x10)] {
         let config = ServerConfig::default().codec(codec().status_digits(digits));
@@ -2222,6 +2250,22 @@ fn d5_a_packet_that_takes_too_long_is_malformed() {
     server.handle_input(now + 11 * SECOND, &[b"\0", &good[..]].concat());
     let heard = sent(&mut server);
     assert!(matches!(heard.last(), Some(ServerPacket::ServerSupports { .. })), "{heard:?}");
+}
+
+#[test]
+fn d5_the_time_of_a_packet_begins_anew_behind_one_that_took_too_long() {
+    // D3: behind the first `00` of the head, which is in its number, another packet begins.
+    let (mut server, now) = member();
+    server.handle_input(now, b"\x57\xFF\0\x50\xFF");
+    server.handle_timeout(now + 10 * SECOND);
+    assert_eq!(sent(&mut server), [ServerPacket::BadLongMessageHead]);
+    assert_eq!(server.poll_timeout(), Some(now + 20 * SECOND));
+    server.handle_input(now + 19 * SECOND, b"1234\xFF0000ECHO\xFFaGk=\0");
+    assert_eq!(server.poll_timeout(), None);
+    assert!(matches!(
+        events(&mut server)[..],
+        [ServerEvent::BadPacket(_), ServerEvent::Echo { .. }]
+    ));
 }
 
 #[test]
