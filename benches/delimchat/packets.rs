@@ -1,6 +1,5 @@
 //! What is decoded: ShortMessageDeliveries with random identifiers, so full of `00` and `FF`.
 
-use base64::prelude::{BASE64_STANDARD, Engine};
 use bytes::Bytes;
 use delimchat_proto::{Alias, Base64, CodecConfig, RoomId, ServerPacketRef, UniqueId, Username};
 
@@ -39,11 +38,6 @@ impl Delivery {
             alias: Alias::from(ALIAS),
             message: Base64::of(&self.payload),
         }
-    }
-
-    /// The message as it is on the wire.
-    pub(crate) fn text(&self) -> String {
-        BASE64_STANDARD.encode(&self.payload)
     }
 }
 

@@ -335,11 +335,19 @@ fn outcome(c: &mut ClientConnection, number: u32, outcome: Outcome) {
 }
 
 /// A name, which must be there.
-fn name<'a>(username: &'a Username<&'a [u8]>) -> Result<&'a str, ContentError> {
+fn name<'a>(username: &'a Username<&[u8]>) -> Result<&'a str, ContentError> {
     match username.as_str()? {
         "" => Err(ContentError { kind: ContentErrorKind::Empty, offset: 0 }),
         name => Ok(name),
     }
+}
+
+/// A name, and an alias, which needn't be there.
+fn names(
+    username: &Username<&[u8]>,
+    alias: &Alias<&[u8]>,
+) -> Result<(Box<str>, Box<str>), ContentError> {
+    Ok((name(username)?.into(), alias.as_str()?.into()))
 }
 
 impl ClientSide {
@@ -502,9 +510,7 @@ impl ClientSide {
     }
 
     fn long_ended(&mut self, c: &mut ClientConnection, at: usize, result: Outcome) {
-        if let Some(talk) = &mut self.talk
-            && at < talk.going.len()
-        {
+        if let Some(talk) = self.talk.as_mut().filter(|talk| at < talk.going.len()) {
             let number = talk.going.remove(at).id;
             outcome(c, number, result);
         }
@@ -550,21 +556,17 @@ impl ClientSide {
 
     fn handle_resend_head(&mut self, c: &mut ClientConnection, id: ClientMessageId) {
         let max_resends = c.limits().max_resends;
-        if let Some((_, outgoing)) = self.going(id)
-            && c.has_room()
-            && let Resend::Part(head) = outgoing.resend(0, max_resends)
-        {
+        let Some((_, outgoing)) = self.going(id).filter(|_| c.has_room()) else { return };
+        if let Resend::Part(head) = outgoing.resend(0, max_resends) {
             answer(c, &head_packet(outgoing, &head));
         }
     }
 
     fn handle_resend_next(&mut self, c: &mut ClientConnection, id: ClientMessageId, number: u32) {
         let max_resends = c.limits().max_resends;
-        if let Some((_, outgoing)) = self.going(id)
-            && number > 0
-            && c.has_room()
-            && let Resend::Part(part) = outgoing.resend(number, max_resends)
-        {
+        let may = number > 0 && c.has_room();
+        let Some((_, outgoing)) = self.going(id).filter(|_| may) else { return };
+        if let Resend::Part(part) = outgoing.resend(number, max_resends) {
             let (client_message_id, message) = (id, Base64::of(&part[..]));
             answer(c, &ClientPacketRef::LongMessageNext { number, client_message_id, message });
         }
@@ -659,10 +661,10 @@ impl ClientSide {
                 self.handle_short_result(c, client_message_id, room_status, message_status);
             }
             ServerPacket::ShortMessageDelivery { unique_id, room, username, alias, message } => {
-                let (username, alias) = (name(&username)?.into(), alias.as_str()?.into());
+                let (username, alias) = names(&username, &alias)?;
                 let message = Bytes::from(message.payload()?);
                 answer_if_room(c, &ClientPacketRef::ShortMessageReceived { unique_id });
-                let bytes = len_of(&username).saturating_add(len_of(&alias));
+                let bytes = username.len().saturating_add(alias.len());
                 let bytes = bytes.saturating_add(message.len());
                 let event = ClientEvent::Message { unique_id, room, username, alias, message };
                 c.push_event(event, bytes);
@@ -727,21 +729,20 @@ impl ClientSide {
                 self.handle_wish_result(c, id, Kind::Alias, RoomId::GLOBAL, result);
             }
             ServerPacket::UserJoined { room, username, alias } => {
-                let (username, alias) = (name(&username)?.into(), alias.as_str()?.into());
-                let bytes = len_of(&username).saturating_add(len_of(&alias));
+                let (username, alias) = names(&username, &alias)?;
+                let bytes = username.len().saturating_add(alias.len());
                 c.push_event(ClientEvent::UserJoined { room, username, alias }, bytes);
             }
             ServerPacket::UserParted { room, username, alias } => {
-                let (username, alias) = (name(&username)?.into(), alias.as_str()?.into());
-                let bytes = len_of(&username).saturating_add(len_of(&alias));
+                let (username, alias) = names(&username, &alias)?;
+                let bytes = username.len().saturating_add(alias.len());
                 c.push_event(ClientEvent::UserParted { room, username, alias }, bytes);
             }
             ServerPacket::AliasChanged { username, old_alias, new_alias } => {
-                let username = name(&username)?.into();
-                let (old_alias, new_alias) =
-                    (old_alias.as_str()?.into(), new_alias.as_str()?.into());
-                let bytes = len_of(&username).saturating_add(len_of(&old_alias));
-                let bytes = bytes.saturating_add(len_of(&new_alias));
+                let (username, old_alias) = names(&username, &old_alias)?;
+                let new_alias: Box<str> = new_alias.as_str()?.into();
+                let bytes = username.len().saturating_add(old_alias.len());
+                let bytes = bytes.saturating_add(new_alias.len());
                 c.push_event(ClientEvent::AliasChanged { username, old_alias, new_alias }, bytes);
             }
             ServerPacket::BadShortMessage
@@ -762,10 +763,6 @@ impl ClientSide {
         }
         Ok(())
     }
-}
-
-fn len_of(text: &Box<str>) -> usize {
-    text.len()
 }
 
 fn stray(c: &mut ClientConnection, id: u8) {
@@ -830,10 +827,8 @@ impl Side for ClientSide {
     fn handle_due(&mut self, c: &mut ClientConnection) -> bool {
         let time = c.clock.time();
         let Some(talk) = &mut self.talk else { return false };
-        if let Some((number, (_, due))) = talk.requests.first_key_value()
-            && *due <= time
-        {
-            let number = *number;
+        let oldest = talk.requests.first_key_value().filter(|(_, (_, due))| *due <= time);
+        if let Some(number) = oldest.map(|(number, _)| *number) {
             self.close(number);
             outcome(c, number, Outcome::TimedOut);
             return true;

@@ -233,16 +233,16 @@ mod session {
         }
 
         /// The most heap, in bytes, that one client ever keeps, if no input is longer than `largest_input`
-        /// bytes and [`wants_input`](smallwire_core::Session::wants_input) is heeded. With `L` =
-        /// 3200 (`max_parts` + 1), the longest of long messages:
+        /// bytes and [`wants_input`](smallwire_core::Session::wants_input) is heeded. With `P` = `max_packet`, at
+        /// least 4000, and `L` = 3200 (`max_parts` + 1), the longest of long messages:
         ///
         /// | kept | bytes |
         /// |---|---|
-        /// | a partial packet, and one just completed | 4 `max_packet` |
+        /// | a partial packet, and one just completed | 4 `P` |
         /// | undecoded input | 2 `largest_input` |
         /// | queued events | 512 (`max_events` + `max_pending` + `max_outgoing` + `max_assemblies`) |
-        /// | what is in them | `max_event_bytes` + `L` + 2 `max_packet` |
-        /// | bytes to be sent | 3 (`max_transmit_bytes` + 2 `max_packet`) |
+        /// | what is in them | `max_event_bytes` + `L` + 2 `P` |
+        /// | bytes to be sent | 3 (`max_transmit_bytes` + 2 `P`) |
         /// | open requests | 256 `max_pending` |
         /// | long messages coming and going | `L` (`max_assemblies` + `max_outgoing`) |
         /// | bookkeeping | 8192 |
@@ -250,7 +250,7 @@ mod session {
         /// It is far above what an ordinary connection uses. An idle one keeps nothing but what the server says
         /// it supports and, after long messages, their last 64 ids.
         pub fn max_memory(&self, largest_input: usize) -> usize {
-            self.limits.most(&self.codec, largest_input)
+            self.limits.most(&self.codec, self.limits.max_pending, largest_input)
         }
     }
 
@@ -298,17 +298,17 @@ mod session {
 
     impl ServerConfig {
         /// The most heap, in bytes, that one session ever keeps, if no input is longer than `largest_input`
-        /// bytes and [`wants_input`](smallwire_core::Session::wants_input) is heeded. With `L` =
-        /// 3200 (`max_parts` + 1), the longest of long messages:
+        /// bytes and [`wants_input`](smallwire_core::Session::wants_input) is heeded. With `P` = `max_packet`, at
+        /// least 4000, and `L` = 3200 (`max_parts` + 1), the longest of long messages:
         ///
         /// | kept | bytes |
         /// |---|---|
-        /// | a partial packet, and one just completed | 4 `max_packet` |
+        /// | a partial packet, and one just completed | 4 `P` |
         /// | undecoded input | 2 `largest_input` |
-        /// | packets held while the application decides | 2 `max_held_bytes` + 1024 `max_held_packets` + 2 `max_packet` |
+        /// | packets held while the application decides | 2 `max_held_bytes` + 1024 `max_held_packets` + 2 `P` |
         /// | queued events | 512 (`max_events` + `max_outgoing` + `max_assemblies`) |
-        /// | what is in them | `max_event_bytes` + `L` + 2 `max_packet` |
-        /// | bytes to be sent | 3 (`max_transmit_bytes` + 2 `max_packet` + 32 `max_pending`) |
+        /// | what is in them | `max_event_bytes` + `L` + 2 `P` |
+        /// | bytes to be sent | 3 (`max_transmit_bytes` + 2 `P` + 32 `max_pending`) |
         /// | what awaits an answer of the application | 256 `max_pending` + `max_pending` (`max_alias` + 16) |
         /// | messages not acknowledged | 48 `max_unacked` |
         /// | rooms, username and alias | 24 `max_rooms` + `max_username` + `max_alias` |
@@ -319,10 +319,10 @@ mod session {
         /// what its client says it supports and, after long messages, their last 64 ids.
         pub fn max_memory(&self, largest_input: usize) -> usize {
             let limits = &self.limits;
-            let packet = self.codec.packet_limit();
+            let packet = self.codec.packet_limit().max(MAX_BASE64);
             let alias = usize::from(self.codec.max_alias);
             [
-                self.limits.most(&self.codec, largest_input),
+                self.limits.most(&self.codec, 0, largest_input),
                 limits.max_held_bytes.saturating_mul(2),
                 limits.max_held_packets.saturating_mul(1024),
                 packet.saturating_mul(2),
@@ -502,13 +502,13 @@ mod session {
     }
 
     impl Limits {
-        /// What both sides keep.
-        fn most(&self, codec: &CodecConfig, largest_input: usize) -> usize {
+        /// What both sides keep, where so many outcomes may come at once beside other events.
+        fn most(&self, codec: &CodecConfig, outcomes: usize, largest_input: usize) -> usize {
             let packet = codec.packet_limit().max(MAX_BASE64);
             let parts = usize::try_from(self.max_parts).unwrap_or(usize::MAX);
             let long = parts.saturating_add(1).saturating_mul(3200);
             let both = self.max_assemblies.saturating_add(self.max_outgoing);
-            let events = self.max_events.saturating_add(self.max_pending).saturating_add(both);
+            let events = self.max_events.saturating_add(outcomes).saturating_add(both);
             [
                 packet.saturating_mul(4),
                 largest_input.saturating_mul(2),

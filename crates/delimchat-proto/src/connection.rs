@@ -189,9 +189,8 @@ impl<S: Side> Connection<S> {
 
     /// An idle session keeps no queue.
     fn release(&mut self) {
-        if let Some(waiting) = &mut self.waiting
-            && waiting.events.is_empty()
-        {
+        let waiting = self.waiting.as_mut().filter(|waiting| waiting.events.is_empty());
+        if let Some(waiting) = waiting {
             waiting.event_bytes = 0;
             if waiting.rest.is_empty() {
                 self.waiting = None;
@@ -373,6 +372,7 @@ impl<S: Side> Endpoint<S> {
     /// Decodes, as far as there is room for what comes of it.
     fn decode(&mut self, input: &mut &[u8]) {
         let Self { decoder, connection: c, side } = self;
+        let before = decoder.offset();
         let done = loop {
             if c.has_ended() {
                 break false;
@@ -405,9 +405,9 @@ impl<S: Side> Endpoint<S> {
             }
             c.position = decoder.offset();
         };
-        if done && let Some(bad) = decoder.malformed() {
+        let malformed = decoder.malformed().copied();
+        if let Some(bad) = malformed.filter(|_| done) {
             // Answered at once: the `00` behind it may never come.
-            let bad = *bad;
             if let Err(kind) = side.handle_bad(c, &bad, false) {
                 c.end_by_violation(Violation { kind, offset: bad.offset });
             }
@@ -422,7 +422,7 @@ impl<S: Side> Endpoint<S> {
         let unfinished = !decoder.unfinished().is_empty();
         if !unfinished {
             c.packet_deadline = NEVER;
-        } else if c.packet_deadline == NEVER || c.position != decoder.offset() {
+        } else if c.packet_deadline == NEVER || decoder.offset() != before {
             c.packet_deadline = c.clock.after(c.config.packet_timeout());
         }
         c.position = decoder.offset();

@@ -71,6 +71,10 @@ fn client() -> (Client, Instant) {
     client_of(ClientConfig::default())
 }
 
+fn just_before(at: Instant) -> Instant {
+    at.checked_sub(MILLISECOND).unwrap()
+}
+
 fn says(server: &mut Server, now: Instant, packets: &[ClientPacketRef<'_>]) {
     server.handle_input(now, &from_client(&codec(), packets));
 }
@@ -133,7 +137,7 @@ fn uid(number: u64) -> UniqueId {
     UniqueId::new(number, 0x19A_BCDE_FF00)
 }
 
-fn short<'a>(number: u32, room: RoomId, message: &'a [u8]) -> ClientPacketRef<'a> {
+fn short(number: u32, room: RoomId, message: &[u8]) -> ClientPacketRef<'_> {
     ClientPacketRef::ShortMessage {
         client_message_id: id(number),
         room,
@@ -141,7 +145,7 @@ fn short<'a>(number: u32, room: RoomId, message: &'a [u8]) -> ClientPacketRef<'a
     }
 }
 
-fn head<'a>(number: u32, remaining: u32, message: &'a [u8]) -> ClientPacketRef<'a> {
+fn head(number: u32, remaining: u32, message: &[u8]) -> ClientPacketRef<'_> {
     ClientPacketRef::LongMessageHead {
         remaining,
         client_message_id: id(number),
@@ -150,7 +154,7 @@ fn head<'a>(number: u32, remaining: u32, message: &'a [u8]) -> ClientPacketRef<'
     }
 }
 
-fn next<'a>(number: u32, part: u32, message: &'a [u8]) -> ClientPacketRef<'a> {
+fn next(number: u32, part: u32, message: &[u8]) -> ClientPacketRef<'_> {
     ClientPacketRef::LongMessageNext {
         number: part,
         client_message_id: id(number),
@@ -324,19 +328,19 @@ fn step1_login_has_to_be_in_time() {
     let (mut server, now) = guest(config.clone());
     assert_eq!(server.poll_timeout(), Some(now + config.login_timeout));
     says(&mut server, now, &[ClientPacketRef::SupportedPacketsRequest]);
-    server.handle_timeout(now + config.login_timeout - MILLISECOND);
+    server.handle_timeout(just_before(now + config.login_timeout));
     assert_eq!(server.ended(), None);
     server.handle_timeout(now + config.login_timeout);
     assert_eq!(server.ended(), Some(&End::Error(SessionError::LoginTimeout)));
     // The application has as long to decide, and the client as long to try again.
     let (mut server, now) = guest(config.clone());
     let mut at = now;
-    at += config.login_timeout - SECOND;
+    at = just_before(at + config.login_timeout);
     says(&mut server, at, &[login()]);
-    at += config.login_timeout - SECOND;
+    at = just_before(at + config.login_timeout);
     server.handle_timeout(at);
     server.refuse_login(at, LoginRefusal::Password).unwrap();
-    at += config.login_timeout - SECOND;
+    at = just_before(at + config.login_timeout);
     says(&mut server, at, &[login()]);
     assert_eq!(events(&mut server).len(), 2);
     server.accept(at).unwrap();
@@ -1111,7 +1115,7 @@ fn step3_a_client_hears_of_messages_without_a_result() {
     let two = client.send_message(now + SECOND, ROOM, b"two").unwrap();
     let wish = client.join(now + SECOND, ROOM, b"").unwrap();
     assert_eq!(client.poll_timeout(), Some(now + config.result_timeout));
-    client.handle_timeout(now + config.result_timeout - MILLISECOND);
+    client.handle_timeout(just_before(now + config.result_timeout));
     assert_eq!(events(&mut client), []);
     client.handle_timeout(now + config.result_timeout);
     assert_eq!(events(&mut client), [outcome(one, Outcome::TimedOut)]);
@@ -1430,7 +1434,7 @@ fn step4_missing_parts_are_asked_for_and_given_up_in_time() {
         .into();
     for round in 0..3 {
         let at = now + (3 + 2 * round) * SECOND;
-        server.handle_timeout(at - MILLISECOND);
+        server.handle_timeout(just_before(at));
         assert_eq!(sent(&mut server), []);
         server.handle_timeout(at);
         assert_eq!(sent(&mut server), asked, "round {round}");
@@ -1604,7 +1608,9 @@ fn delivery(number: u64, parts: usize) -> (Vec<u8>, Vec<ServerPacket>) {
 
 fn encoded(packets: &[ServerPacket]) -> Vec<u8> {
     let mut bytes = Vec::new();
-    packets.iter().for_each(|packet| packet.encode(&codec(), &mut bytes).unwrap());
+    for packet in packets {
+        packet.encode(&codec(), &mut bytes).unwrap();
+    }
     bytes
 }
 
@@ -1648,7 +1654,7 @@ fn step4_a_client_asks_for_missing_parts_and_gives_up_in_time() {
     let unique_id_prefix = uid(1).prefix();
     let asked = [1, 3].map(|number| ClientPacket::ResendDeliveryNext { number, unique_id_prefix });
     for round in 1..=3 {
-        client.handle_timeout(now + 2 * round * SECOND - MILLISECOND);
+        client.handle_timeout(just_before(now + 2 * round * SECOND));
         assert_eq!(client.poll_transmit(), None);
         client.handle_timeout(now + 2 * round * SECOND);
         assert_eq!(sent_by(&mut client), asked);
@@ -2068,6 +2074,34 @@ fn step5_a_client_asks_and_hears_of_rooms_and_aliases() {
 }
 
 #[test]
+fn step5_wishes_of_a_kind_are_answered_in_their_order() {
+    let (mut client, now) = client();
+    let aliases = ["one", "two"].map(|alias| client.change_alias(now, alias).unwrap());
+    let joins = [&b""[..], b"x"].map(|password| client.join(now, ROOM, password).unwrap());
+    let other = client.join(now, RoomId::from_counter(1), b"").unwrap();
+    let join_okay = raw(0xA1, &[&ROOM.0, b"\x03"]);
+    client.handle_input(
+        now,
+        &[b"\xA7\xFF\x07\0\xA7\xFF\x03\0\xA7\xFF\x03\0", &join_okay[..]].concat(),
+    );
+    client.handle_input(now, &join_okay.repeat(2));
+    let in_use = Outcome::AliasRefused(NewAliasStatus::AlreadyInUse);
+    assert_eq!(
+        events(&mut client),
+        [
+            outcome(aliases[0], in_use),
+            outcome(aliases[1], Outcome::Okay),
+            ClientEvent::Stray(PacketId(0xA7)),
+            outcome(joins[0], Outcome::Okay),
+            outcome(joins[1], Outcome::Okay),
+            ClientEvent::Stray(PacketId(0xA1)),
+        ]
+    );
+    client.close(now);
+    assert_eq!(events(&mut client), [outcome(other, Outcome::Closed)]);
+}
+
+#[test]
 fn d8_statuses_are_written_as_the_server_is_told_to() {
     for (digits, status) in [(StatusDigits::Decimal, 10), (StatusDigits::Hex, 0x10)] {
         let config = ServerConfig::default().codec(codec().status_digits(digits));
@@ -2161,12 +2195,12 @@ fn d3_garbage_for_ever_ends_the_session_and_costs_no_memory() {
             while server.ended().is_none() && bytes < 1 << 20 {
                 let mut garbage = numbers.bytes(1000);
                 // No packet by chance.
-                garbage.iter_mut().for_each(|byte| {
+                for byte in &mut garbage {
                     if Some(*byte) == avoid || ClientPacket::LAYOUTS.iter().any(|l| l.id.0 == *byte)
                     {
                         *byte = 0xFF;
                     }
-                });
+                }
                 server.handle_input(now, &garbage);
                 while server.poll_event().is_some() || server.poll_transmit().is_some() {}
                 bytes += 1000;
@@ -2216,6 +2250,22 @@ fn d5_a_packet_that_takes_too_long_is_malformed() {
     server.handle_input(now + 11 * SECOND, &[b"\0", &good[..]].concat());
     let heard = sent(&mut server);
     assert!(matches!(heard.last(), Some(ServerPacket::ServerSupports { .. })), "{heard:?}");
+}
+
+#[test]
+fn d5_the_time_of_a_packet_begins_anew_behind_one_that_took_too_long() {
+    // D3: behind the first `00` of the head, which is in its number, another packet begins.
+    let (mut server, now) = member();
+    server.handle_input(now, b"\x57\xFF\0\x50\xFF");
+    server.handle_timeout(now + 10 * SECOND);
+    assert_eq!(sent(&mut server), [ServerPacket::BadLongMessageHead]);
+    assert_eq!(server.poll_timeout(), Some(now + 20 * SECOND));
+    server.handle_input(now + 19 * SECOND, b"1234\xFF0000ECHO\xFFaGk=\0");
+    assert_eq!(server.poll_timeout(), None);
+    assert!(matches!(
+        events(&mut server)[..],
+        [ServerEvent::BadPacket(_), ServerEvent::Echo { .. }]
+    ));
 }
 
 #[test]

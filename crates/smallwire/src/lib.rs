@@ -4,6 +4,8 @@
 
 #[cfg(feature = "bingo")]
 pub use bingo_proto as bingo;
+#[cfg(feature = "delimchat")]
+pub use delimchat_proto as delimchat;
 #[cfg(feature = "emagine")]
 pub use emagine_proto as emagine;
 #[cfg(feature = "litecord")]

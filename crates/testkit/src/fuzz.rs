@@ -2,6 +2,7 @@
 //! protocol. A target panics when something is wrong.
 
 pub mod bingo;
+pub mod delimchat;
 pub mod emagine;
 pub mod json;
 pub mod litecord;
@@ -26,7 +27,7 @@ pub struct Target {
 
 /// All targets.
 pub fn targets() -> impl Iterator<Item = Target> {
-    [bingo::TARGETS, litecord::TARGETS, emagine::TARGETS, roomvars::TARGETS]
+    [bingo::TARGETS, litecord::TARGETS, emagine::TARGETS, roomvars::TARGETS, delimchat::TARGETS]
         .into_iter()
         .flatten()
         .copied()

@@ -2,6 +2,7 @@
 //! rooms of a server as one would write them first.
 
 pub mod bingo;
+pub mod delimchat;
 pub mod emagine;
 pub mod hub;
 pub mod json;

@@ -6,7 +6,8 @@ use bytes::{Buf, Bytes};
 
 use super::scan::{Decoded, Progress, Scan, Stop};
 use super::sender::Sender;
-use crate::{ByteOrder, CodecConfig, DecodeError, DecodeErrorKind, Expected, MAX_BASE64, PacketId};
+use crate::message::BASE64_LIMIT;
+use crate::{ByteOrder, CodecConfig, DecodeError, DecodeErrorKind, Expected, PacketId};
 
 /// Cuts a byte stream into packets, however the bytes arrive, and goes on after what isn't one (D3).
 ///
@@ -311,10 +312,11 @@ impl<S: Sender> Decoder<S> {
             let more = input.get(borrowed..).unwrap_or_default();
             let more = more.get(..limit.saturating_sub(have)).unwrap_or(more);
             // In a delimited field nothing else counts than where it ends.
-            if !self.overdue
-                && !more.is_empty()
-                && let Some((len, told)) = self.progress.look_on(have, more)
-            {
+            let looked = match more {
+                [_, ..] if !self.overdue => self.progress.look_on(have, more),
+                _ => None,
+            };
+            if let Some((len, told)) = looked {
                 self.keep(more.get(..len).unwrap_or_default());
                 borrowed = borrowed.saturating_add(len);
                 if !told && borrowed == input.len() && have.saturating_add(len) < limit {
@@ -444,13 +446,12 @@ impl<S: Sender> Decoder<S> {
             let expected = Expected::PacketId;
             kind = DecodeErrorKind::Malformed { expected, at: self.offset };
         }
-        if let DecodeErrorKind::Malformed { expected: Expected::EndOfField { limit }, at } = kind
-            && usize::from(limit) == MAX_BASE64
-            && let Some(overlong) = S::overlong(bytes, self.config.byte_order)
-        {
-            kind = DecodeErrorKind::MessageTooLong(overlong);
-            // Up to there its layout is good, so a `00` before it doesn't end it.
-            from = usize::try_from(at.wrapping_sub(self.offset)).unwrap_or(from);
+        if let DecodeErrorKind::Malformed { expected: END_OF_BASE64, at } = kind {
+            if let Some(overlong) = S::overlong(bytes, self.config.byte_order) {
+                kind = DecodeErrorKind::MessageTooLong(overlong);
+                // Up to there its layout is good, so a `00` before it doesn't end it.
+                from = usize::try_from(at.wrapping_sub(self.offset)).unwrap_or(from);
+            }
         }
         let left = self.config.packet_limit().saturating_sub(from);
         let (len, end) = through_end(bytes.get(from..).unwrap_or_default(), left);
@@ -502,6 +503,9 @@ impl<S: Sender> Decoder<S> {
 fn owned<S: Sender>(packet: Decoded<S::Packet<&[u8]>>, bytes: &Bytes) -> Decoded<S::Packet<Bytes>> {
     Ok(packet?.map(|packet| S::map(packet, |field| bytes.slice_ref(field))))
 }
+
+/// What base64 that is too long lacks (D1).
+const END_OF_BASE64: Expected = Expected::EndOfField { limit: BASE64_LIMIT };
 
 /// How many bytes go, and what is to say about them, if that is known.
 struct Verdict {

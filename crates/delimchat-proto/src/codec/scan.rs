@@ -221,9 +221,7 @@ impl<'a, 'c> Scan<'a, 'c> {
         let (start, field) = (self.at, self.field);
         self.field = field.wrapping_add(1);
         let known = self.progress.ends.get(field).filter(|_| field < self.progress.found.into());
-        if let Some(end) = known
-            && RESUME
-        {
+        if let Some(end) = known.filter(|_| RESUME) {
             self.at = usize::from(*end);
             return Ok(self.bytes.get(start..self.at).unwrap_or_default());
         }

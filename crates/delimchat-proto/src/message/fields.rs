@@ -149,10 +149,10 @@ texts! {
 
 #[inline]
 fn printable(bytes: &[u8]) -> Result<&str, ContentError> {
-    if bytes.iter().all(u8::is_ascii_graphic)
-        && let Ok(text) = core::str::from_utf8(bytes)
-    {
-        return Ok(text);
+    if bytes.iter().all(u8::is_ascii_graphic) {
+        if let Ok(text) = core::str::from_utf8(bytes) {
+            return Ok(text);
+        }
     }
     let offset = bytes.iter().position(|b| !b.is_ascii_graphic()).unwrap_or(0);
     Err(ContentError { kind: ContentErrorKind::NotPrintable, offset })
@@ -460,9 +460,7 @@ impl PacketSet {
     /// Puts one in; `00` and `FF`, which are no ids, stay out.
     pub fn insert(&mut self, id: PacketId) {
         let (word, bit) = Self::place(id);
-        if let Some(word) = self.0.get_mut(word)
-            && id.is_valid()
-        {
+        if let Some(word) = self.0.get_mut(word).filter(|_| id.is_valid()) {
             *word |= bit;
         }
     }

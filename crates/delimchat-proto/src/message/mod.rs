@@ -7,7 +7,9 @@ mod table;
 mod packets;
 
 pub use base64::MAX_BASE64;
-pub(crate) use base64::{encode as encode_base64, encoded_len as base64_len};
+pub(crate) use base64::{
+    LIMIT as BASE64_LIMIT, encode as encode_base64, encoded_len as base64_len,
+};
 pub use fields::{Alias, Base64, ByteOrderField, Email, PacketList, PacketSet, Text, Username};
 pub use ids::{ClientMessageId, PacketId, RoomId, UniqueId, UniqueIdPrefix};
 pub use packets::{ClientPacket, ClientPacketRef, ServerPacket, ServerPacketRef};

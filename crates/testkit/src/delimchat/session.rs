@@ -218,11 +218,8 @@ impl Subject for DelimchatServer {
 
 /// A packet that a client may send, or a server if it is `of_server`, out of any numbers, with a few slips.
 pub fn some_packet(of_server: bool, codec: &CodecConfig, numbers: &mut Numbers) -> Vec<u8> {
-    let mut bytes = if of_server {
-        some_of_server(codec, numbers)
-    } else {
-        some_of_client(codec, numbers)
-    };
+    let mut bytes =
+        if of_server { some_of_server(codec, numbers) } else { some_of_client(codec, numbers) };
     match numbers.below(20) {
         // Some other byte somewhere.
         0 => {
@@ -235,6 +232,10 @@ pub fn some_packet(of_server: bool, codec: &CodecConfig, numbers: &mut Numbers) 
     bytes
 }
 
+fn below(end: usize, numbers: &mut Numbers) -> u32 {
+    u32::try_from(numbers.below(end)).expect("is small")
+}
+
 fn some_of_client(codec: &CodecConfig, numbers: &mut Numbers) -> Vec<u8> {
     let len = [1, 2, 40, 300, 0][numbers.below(5)];
     let text = numbers.bytes(len);
@@ -242,9 +243,9 @@ fn some_of_client(codec: &CodecConfig, numbers: &mut Numbers) -> Vec<u8> {
         0 => Base64::from_text(&b"no base64"[..]),
         _ => Base64::of(&text[..]),
     };
-    let client_message_id = ClientMessageId::from_counter(numbers.below(4) as u32);
+    let client_message_id = ClientMessageId::from_counter(below(4, numbers));
     let room = [RoomId::GLOBAL, RoomId::ECHO, ROOM, RoomId(*b"elsewher")][numbers.below(4)];
-    let number = numbers.below(5) as u32;
+    let number = below(5, numbers);
     let unique_id = UniqueId::new(numbers.below(256) as u64, 7);
     let (username, alias) = ("bob".into(), ["", "x", "xy", "xyz"][numbers.below(4)].into());
     let password = Secret::new(message);
@@ -257,12 +258,9 @@ fn some_of_client(codec: &CodecConfig, numbers: &mut Numbers) -> Vec<u8> {
         4 if numbers.below(8) == 0 => ClientPacketRef::LogOff,
         4..=11 => ClientPacketRef::ShortMessage { client_message_id, room, message },
         12..=14 => ClientPacketRef::ShortMessageReceived { unique_id },
-        15..=17 => ClientPacketRef::LongMessageHead {
-            remaining: number,
-            client_message_id,
-            room,
-            message,
-        },
+        15..=17 => {
+            ClientPacketRef::LongMessageHead { remaining: number, client_message_id, room, message }
+        }
         18..=25 => ClientPacketRef::LongMessageNext { number, client_message_id, message },
         26 => ClientPacketRef::LongMessageReceived { unique_id },
         27 => {
@@ -290,7 +288,7 @@ fn some_of_server(codec: &CodecConfig, numbers: &mut Numbers) -> Vec<u8> {
     let text = numbers.bytes(len);
     let message = Base64::of(&text[..]);
     let room = [RoomId::GLOBAL, RoomId::ECHO, ROOM][numbers.below(3)];
-    let number = numbers.below(5) as u32;
+    let number = below(5, numbers);
     let unique_id = UniqueId::new(numbers.below(4) as u64, 7);
     let (username, alias) = ("bob".into(), ["", "x", "xy"][numbers.below(3)].into());
     let id = u8::try_from(numbers.below(8)).expect("is small");

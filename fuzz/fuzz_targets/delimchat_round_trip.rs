@@ -1,0 +1,3 @@
+#![no_main]
+
+libfuzzer_sys::fuzz_target!(|fuzz: &[u8]| testkit::fuzz::delimchat::round_trip(fuzz));
