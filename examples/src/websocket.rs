@@ -8,7 +8,7 @@
 use std::io::{self, ErrorKind};
 use std::time::Duration;
 
-use futures_util::{Sink, SinkExt, Stream, StreamExt};
+use futures_util::{FutureExt, Sink, SinkExt, Stream, StreamExt};
 use smallwire_core::{CloseFrame, End, Message, Session};
 use tokio::sync::mpsc;
 
@@ -126,6 +126,13 @@ where
         }
         let due = session.poll_timeout();
         let is_writing = (unsent.is_some() || unflushed) && broken.is_none();
+        // At once, where that can be: what answers the peer doesn't pile up behind what is read.
+        if is_writing
+            && let Some(written) = write(&mut writer, &mut unsent, &mut unflushed).now_or_never()
+        {
+            broken = written.err();
+            continue;
+        }
         tokio::select! {
             read = reader.next(), if reading == Reading::On && session.wants_input() => match read {
                 Some(Ok(message)) => {

@@ -259,6 +259,21 @@ fn what_isnt_emagine_is_told_so_and_harms_nobody_else() {
 }
 
 #[test]
+fn heartbeats_that_come_all_at_once_are_all_acknowledged() {
+    for driver in DRIVERS {
+        let (_server, url) = server_on(driver, &[]);
+        let mut raw = log_in(&url);
+        for time in 0..100 {
+            raw.socket.write(Message::text(format!(r#"{{"op":10,"time":{time}}}"#))).unwrap();
+        }
+        raw.socket.flush().unwrap();
+        for time in 0..100 {
+            raw.expect(&format!(r#"{{"op":11,"time":{time}}}"#));
+        }
+    }
+}
+
+#[test]
 fn who_says_nothing_is_closed() {
     let (mut hasty, url) = server(&["--handshake-timeout", "0.3"]);
     let mut raw = Raw::connect(&url);

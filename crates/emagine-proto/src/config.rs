@@ -49,12 +49,14 @@ mod session {
         /// How much is kept at most.
         pub limits: Limits,
         /// How often both sides send a heartbeat, told in the server's Hello; default 45 s. Whole
-        /// milliseconds, at least 1 ms (E5).
+        /// milliseconds, from 1 ms to 2^53 ms (E5); clients with the default configuration refuse less than
+        /// 100 ms.
         pub heartbeat_interval: Duration,
         /// The shortest interval that a client does as it is told; default 100 ms (E5).
         pub min_heartbeat_interval: Duration,
         /// On a client from the start to the Hello, and from there to the Ready; on a server from the
-        /// start to the Identify, and from there to the decision; default 10 s (steps 1 and 2).
+        /// start to the Identify, and from there to the decision; default 10 s (steps 1 and 2). Zero is
+        /// over at once, `Duration::MAX` never.
         pub handshake_timeout: Duration,
     }
 
@@ -140,16 +142,18 @@ mod session {
     #[derive(Debug, Clone, Copy, PartialEq, Eq)]
     #[non_exhaustive]
     pub struct Limits {
-        /// Bytes of the `time` of a peer's heartbeat, as JSON; default 1024 (E3).
+        /// Bytes of the `time` of a peer's heartbeat or ack, as JSON; default 1024 (E3). Less than 20
+        /// counts as 20, which our own may have.
         pub max_time: usize,
         /// Bytes to be sent that the transport hasn't taken, each message counted with 64 more;
         /// default 256 KiB. While at most half of it waits, one more Message of any length may be
         /// queued. Heartbeats and their acks are queued however much waits.
         pub max_transmit_bytes: usize,
         /// Events that the application hasn't taken, default 1024. At this number input is no
-        /// longer wanted, and no heartbeats are sent.
+        /// longer wanted, and no heartbeats are sent but those of the application.
         pub max_events: usize,
-        /// Bytes of text in such events, default 256 KiB. At this number input is no longer wanted.
+        /// Bytes of text in such events, and in those taken since there were none; default 256 KiB. At this
+        /// number it is as at `max_events`.
         pub max_event_bytes: usize,
     }
 

@@ -18,6 +18,9 @@ use crate::{
 const HEARTBEAT: &[u8] = br#"{"op":10"#;
 const ACK: &[u8] = br#"{"op":11"#;
 
+/// The longest `time` that we send, a `u64`: its ack is never too long.
+const MAX_OWN_TIME: usize = 20;
+
 /// What differs between the two ends.
 pub(crate) trait Side: Sized {
     const ROLE: Role;
@@ -100,7 +103,7 @@ impl<S: Side> Common<S> {
 
     fn check_time(&self, time: Option<JsonRef<'_>>) -> Result<(), Violation> {
         let len = time.map_or(0, |time| time.get().len());
-        if len > self.config.limits.max_time.max(1) {
+        if len > self.config.limits.max_time.max(MAX_OWN_TIME) {
             return Err(Violation::at_start(ViolationKind::TimeTooLong(len)));
         }
         Ok(())
@@ -273,7 +276,8 @@ macro_rules! delegate_session {
     ($session:ident, $event:ident) => {
         impl $session {
             /// Says what the wall clock showed when the session was made, in unix milliseconds: what
-            /// heartbeats carry counts from there (step 5).
+            /// heartbeats carry counts from there (step 5). To be called before anything else: no ack would
+            /// match a heartbeat from before.
             pub fn unix_time(mut self, milliseconds: u64) -> Self {
                 self.0.common.heartbeats.set_unix_time(milliseconds);
                 self

@@ -249,7 +249,8 @@ impl<'a> ClientMessage<'a> {
         }
     }
 
-    /// Appends the message to `dst` as compact JSON (E3); an unknown one as it is.
+    /// Appends the message to `dst` as compact JSON (E3); an unknown one, and JSON in any other, as it
+    /// is, so JSON of all 128 levels makes a message that is too deep to be read.
     ///
     /// # Errors
     /// It is longer than `max_message`, its sender may not send it (E2), or `dst` is of fixed size
@@ -270,7 +271,8 @@ impl<'a> ClientMessage<'a> {
 }
 
 impl<'a> ServerMessage<'a> {
-    /// Reads a server's message. One pass over the text; nothing is copied but strings with escapes.
+    /// Reads a server's message. One pass over the text, or two of a Message with other keys behind its
+    /// own; nothing is copied but strings with escapes.
     ///
     /// # Errors
     /// The text breaks E1, E2, E3, E4 or E5. Offsets count from its first byte.
@@ -329,7 +331,8 @@ impl<'a> ServerMessage<'a> {
         }
     }
 
-    /// Appends the message to `dst` as compact JSON (E3); an unknown one as it is.
+    /// Appends the message to `dst` as compact JSON (E3); an unknown one, and JSON in any other, as it
+    /// is, so JSON of all 128 levels makes a message that is too deep to be read.
     ///
     /// # Errors
     /// It is longer than `max_message`, its interval is over 2^53 (E5), its sender may not send it

@@ -966,3 +966,27 @@ proptest! {
         }
     }
 }
+
+#[test]
+fn e4_the_limit_counts_for_text_as_well() {
+    for (server, text) in [
+        (true, r#"{"op":0,"heartbeat_interval":1}"#),
+        (true, r#"{"op":2,"user":"ada"}"#),
+        (true, r#"{"op":3,"message":1}"#),
+        (true, r#"{"op":10,"time":1}"#),
+        (true, r#"{"op":11,"time":1}"#),
+        (false, r#"{"op":1,"token":"x"}"#),
+        (false, r#"{"op":10,"time":1}"#),
+        (false, r#"{"op":11}"#),
+    ] {
+        let (len, limit) = (text.len(), text.len() - 1);
+        let config = CodecConfig::default().max_message(limit);
+        let error = if server {
+            ServerMessage::from_json(text, &config).err()
+        } else {
+            ClientMessage::from_json(text, &config).err()
+        };
+        let kind = DecodeErrorKind::MessageTooLarge { len, limit };
+        assert_eq!(error, Some(DecodeError { kind, offset: limit as u64 }), "{text}");
+    }
+}

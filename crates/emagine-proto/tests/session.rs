@@ -85,6 +85,16 @@ fn client_got(config: &Arc<Config>, ready: bool, texts: &[&str]) -> Client {
     client
 }
 
+/// A server after the handshake.
+fn server_of(config: Config) -> Server {
+    server_got(&Arc::new(config), true, &[])
+}
+
+/// A client after the handshake, with the server's interval of 10 s.
+fn client_of(config: Config) -> Client {
+    client_got(&Arc::new(config), true, &[])
+}
+
 /// A client that has had its Hello and no Ready.
 fn identified(config: &Arc<Config>) -> Client {
     let mut client = client_got(config, false, &[]);
@@ -758,7 +768,7 @@ fn step4_heartbeats_go_out_however_much_waits_but_never_pile_up() {
 
 #[test]
 fn step4_a_time_of_max_time_and_one_more() {
-    for (max, config) in [(1024, config()), (7, config().limits(Limits::default().max_time(7)))] {
+    for (max, config) in [(1024, config()), (30, config().limits(Limits::default().max_time(30)))] {
         let config = Arc::new(config);
         let longest = format!("\"{}\"", "x".repeat(max - 2));
         let longer = format!("\"{}\"", "x".repeat(max - 1));
@@ -784,10 +794,11 @@ fn step4_a_time_of_max_time_and_one_more() {
     let mut client = client_got(&Arc::new(config()), true, &[&ack(&object)]);
     let kind = DecodeErrorKind::MessageTooLarge { len: (1 << 20) + 17, limit: 1 << 20 };
     assert_violation(&mut client, ViolationKind::Malformed(kind), 1009);
-    // A limit of nothing is one of one.
+    // A limit of nothing is one of 20.
     let config = Arc::new(config().limits(Limits::default().max_time(0)));
-    let mut server = server_got(&config, true, &[&heartbeat("7")]);
-    assert_eq!(sent(&mut server), [ack("7")]);
+    let longest = "7".repeat(20);
+    let mut server = server_got(&config, true, &[&heartbeat(&longest)]);
+    assert_eq!(sent(&mut server), [ack(&longest)]);
 }
 
 #[test]
@@ -1611,4 +1622,167 @@ fn sessions_go_into_a_box_and_to_other_threads() {
     let mut boxed: Box<Dyn> = Box::new(server_got(&Arc::new(config()), false, &[]));
     boxed.handle_input(epoch(), &text("{"));
     assert!(boxed.ended().is_some());
+}
+
+#[test]
+fn step1_hello_and_heartbeats_are_sent_whatever_max_message_is() {
+    let config = Config::default().codec(CodecConfig::default().max_message(1));
+    let mut server = Server::new(Arc::new(config), epoch());
+    server.heartbeat(epoch()).unwrap();
+    assert_eq!(
+        sent(&mut server),
+        [r#"{"op":0,"heartbeat_interval":45000}"#, r#"{"op":10,"time":0}"#]
+    );
+}
+
+#[test]
+fn step1_nothing_follows_a_close_frame_where_a_heartbeat_is_due_as_well() {
+    let config = Config::default().heartbeat_interval(10 * SECOND);
+    let mut server = Server::new(Arc::new(config), epoch());
+    discard(&mut server);
+    server.handle_timeout(epoch() + 10 * SECOND);
+    assert_eq!(sent(&mut server), ["close 4002"]);
+}
+
+#[test]
+fn e3_a_time_of_over_a_mebibyte_is_echoed_where_it_may_be() {
+    let limits = Limits::default().max_time(2 << 20);
+    let config =
+        Config::default().codec(CodecConfig::default().max_message(3 << 20)).limits(limits);
+    let mut server = server_of(config);
+    let time = format!("\"{}\"", "x".repeat(3 << 19));
+    server.handle_input(epoch(), &text(&format!(r#"{{"op":10,"time":{time}}}"#)));
+    assert!(sent(&mut server) == [format!(r#"{{"op":11,"time":{time}}}"#)]);
+}
+
+#[test]
+fn input_that_is_handed_in_while_events_wait_tells_how_long_it_was() {
+    let limits = Limits::default().max_events(1);
+    let mut server = server_of(Config::default().heartbeat_interval(10 * SECOND).limits(limits));
+    let due = server.poll_timeout().unwrap();
+    let start = due - 10 * SECOND;
+    server.handle_input(start + SECOND, &text(r#"{"op":9}"#));
+    server.handle_input(start + 3600 * SECOND, &text(r#"{"op":10}"#));
+    discard(&mut server);
+    assert_eq!(server.poll_timeout(), Some(due + 3599 * SECOND));
+}
+
+#[test]
+fn a_decision_while_events_wait_tells_how_long_it_was() {
+    let limits = Limits::default().max_events(1);
+    let config = Arc::new(Config::default().heartbeat_interval(10 * SECOND).limits(limits));
+    let (start, mut server) = (epoch(), Server::new(config, epoch()));
+    server.handle_input(start, &identify(TOKEN));
+    server.accept(start + 3600 * SECOND, "ada").unwrap();
+    discard(&mut server);
+    server.handle_timeout(start + 3600 * SECOND);
+    assert_eq!(
+        (server.poll_transmit(), server.poll_timeout()),
+        (None, Some(start + 3610 * SECOND))
+    );
+}
+
+#[test]
+fn that_it_has_ended_is_told_before_that_it_isnt_ready() {
+    let config = Arc::new(Config::default());
+    let mut server = Server::new(config.clone(), epoch());
+    server.close(epoch());
+    assert_eq!(server.send_message(epoch(), &1), Err(SendError::Ended));
+    let mut client = Client::new(config, "x", epoch()).unwrap();
+    client.close(epoch());
+    assert_eq!(client.heartbeat(epoch()), Err(SendError::Ended));
+}
+
+#[test]
+fn a_full_queue_doesnt_even_look_at_the_value() {
+    let mut server = server_of(Config::default().limits(Limits::default().max_transmit_bytes(1)));
+    server.send_message(epoch(), &1).unwrap();
+    let map = std::collections::BTreeMap::from([((1, 2), 3)]);
+    assert_eq!(server.send_message(epoch(), &map), Err(SendError::QueueFull));
+}
+
+#[test]
+fn a_long_message_counts_whole() {
+    let limits = Limits::default().max_event_bytes(100_000);
+    let mut client = client_of(Config::default().limits(limits));
+    for (len, wants) in [(99_997, true), (99_998, false)] {
+        client.handle_input(
+            epoch(),
+            &text(&format!(r#"{{"op":3,"message":"{}"}}"#, "x".repeat(len))),
+        );
+        assert_eq!(client.wants_input(), wants, "{len}");
+        discard(&mut client);
+    }
+}
+
+#[test]
+fn step4_an_ack_of_the_applications_heartbeat_is_none_of_the_regular_one() {
+    let mut server = server_of(Config::default().heartbeat_interval(10 * SECOND));
+    let first = server.poll_timeout().unwrap();
+    server.handle_timeout(first);
+    server.heartbeat(first + SECOND).unwrap();
+    discard(&mut server);
+    server.handle_input(first + 2 * SECOND, &text(r#"{"op":11,"time":11000}"#));
+    assert_eq!(events(&mut server), [ServerEvent::HeartbeatAck { round_trip: SECOND }]);
+    server.handle_timeout(first + 10 * SECOND);
+    assert_eq!(server.ended(), Some(&End::Error(SessionError::HeartbeatTimeout)));
+}
+
+#[test]
+fn step4_a_number_beyond_any_integer_answers_no_heartbeat_at_the_end_of_time() {
+    let mut server = Server::new(Arc::new(Config::default()), epoch()).unix_time(u64::MAX);
+    server.heartbeat(epoch()).unwrap();
+    discard(&mut server);
+    server.handle_input(epoch(), &text(r#"{"op":11,"time":18446744073709551616}"#));
+    assert_eq!(server.poll_event(), None);
+}
+
+#[test]
+fn an_ack_counts_no_bytes() {
+    let limits = Limits::default().max_event_bytes(1);
+    let mut server = server_of(Config::default().limits(limits));
+    server.heartbeat(epoch()).unwrap();
+    discard(&mut server);
+    server.handle_input(epoch(), &text(r#"{"op":11}"#));
+    assert!(server.wants_input() && server.poll_event().is_some());
+}
+
+#[test]
+fn e3_a_fifth_heartbeat_whose_time_is_too_long_is_told_of_its_time() {
+    let mut server = server_of(Config::default());
+    for _ in 0..4 {
+        server.handle_input(epoch(), &text(r#"{"op":10}"#));
+    }
+    let long = "7".repeat(1025);
+    server.handle_input(epoch(), &text(&format!(r#"{{"op":10,"time":{long}}}"#)));
+    let Some(End::Error(SessionError::Violation(v))) = server.ended() else { panic!() };
+    assert_eq!(v.kind, ViolationKind::TimeTooLong(1025));
+}
+
+#[test]
+fn step2_ready_is_sent_however_much_waits() {
+    let limits = Limits::default().max_transmit_bytes(1);
+    let mut server = Server::new(Arc::new(Config::default().limits(limits)), epoch());
+    server.handle_input(epoch(), &identify(TOKEN));
+    server.handle_input(epoch(), &text(r#"{"op":10}"#));
+    server.accept(epoch(), "ada").unwrap();
+    let expected =
+        [r#"{"op":0,"heartbeat_interval":45000}"#, r#"{"op":11}"#, r#"{"op":2,"user":"ada"}"#];
+    assert_eq!(sent(&mut server), expected);
+}
+
+#[test]
+fn step4_the_ack_of_our_own_time_is_never_too_long() {
+    let limits = Limits::default().max_time(1);
+    let config = Arc::new(Config::default().limits(limits));
+    let mut server = Server::new(config, epoch()).unix_time(u64::MAX);
+    discard(&mut server);
+    server.heartbeat(epoch()).unwrap();
+    let beat = sent(&mut server).remove(0);
+    assert_eq!(beat, r#"{"op":10,"time":18446744073709551615}"#);
+    server.handle_input(epoch(), &text(&beat.replace("\"op\":10", "\"op\":11")));
+    assert!(matches!(server.poll_event(), Some(ServerEvent::HeartbeatAck { .. })));
+    server.handle_input(epoch(), &text(r#"{"op":11,"time":184467440737095516150}"#));
+    let Some(End::Error(SessionError::Violation(violation))) = server.ended() else { panic!() };
+    assert_eq!(violation.kind, ViolationKind::TimeTooLong(21));
 }

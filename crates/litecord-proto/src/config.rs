@@ -245,7 +245,8 @@ mod session {
         /// Events that the application hasn't taken, default 1024. At this number input is no
         /// longer wanted, and a client sends no heartbeats.
         pub max_events: usize,
-        /// Bytes of text in such events, default 256 KiB. At this number input is no longer wanted.
+        /// Bytes of text in such events, and in those taken since there were none; default 256 KiB. At this
+        /// number it is as at `max_events`.
         pub max_event_bytes: usize,
     }
 

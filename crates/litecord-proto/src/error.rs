@@ -112,6 +112,7 @@ pub use session::{AnswerError, DecideError, SendError, SessionError, Violation, 
 #[cfg(feature = "std")]
 mod session {
     use alloc::boxed::Box;
+    use core::fmt;
 
     use thiserror::Error;
 
@@ -160,12 +161,21 @@ mod session {
 
     /// How the peer broke the protocol, and where.
     #[derive(Debug, Clone, Copy, PartialEq, Eq, Error)]
-    #[error("{kind} at byte {offset}")]
     pub struct Violation {
         /// What it did.
         pub kind: ViolationKind,
         /// Where, in bytes from the start of the message.
         pub offset: u64,
+    }
+
+    impl fmt::Display for Violation {
+        fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
+            match self.kind {
+                ViolationKind::Malformed(_) => write!(f, "{} at byte {}", self.kind, self.offset),
+                // It is about what was said, wherever that stands.
+                _ => write!(f, "{}", self.kind),
+            }
+        }
     }
 
     /// The ways in which a peer can break the protocol.

@@ -1043,3 +1043,25 @@ proptest! {
         }
     }
 }
+
+#[test]
+fn l6_the_limit_counts_for_text_as_well() {
+    for (server, text) in [
+        (true, r#"{"op":0,"heartbeat_interval":1000}"#),
+        (true, r#"{"op":3}"#),
+        (true, r#"{"op":4,"w":"X","a":[]}"#),
+        (false, r#"{"op":1,"password":"x"}"#),
+        (false, r#"{"op":2}"#),
+        (false, r#"{"op":4,"w":"X","a":[],"n":1}"#),
+    ] {
+        let (len, limit) = (text.len(), text.len() - 1);
+        let config = config().max_message(limit);
+        let error = if server {
+            ServerMessage::from_json(text, &config).err()
+        } else {
+            ClientMessage::from_json(text, &config).err()
+        };
+        let kind = DecodeErrorKind::MessageTooLarge { len, limit };
+        assert_eq!(error, Some(DecodeError { kind, offset: limit as u64 }), "{text}");
+    }
+}

@@ -202,7 +202,7 @@ mod session {
         fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
             match self.kind {
                 ViolationKind::Malformed(_) => write!(f, "{} at byte {}", self.kind, self.offset),
-                // Users read it: it is about what was said, wherever that stands.
+                // It is about what was said, wherever that stands.
                 _ => write!(f, "{}", self.kind),
             }
         }

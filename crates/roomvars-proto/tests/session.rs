@@ -5,8 +5,8 @@ use std::time::{Duration, Instant};
 
 use roomvars_proto::{
     Backoff, Client, ClientConfig, ClientEvent, CloseCode, CloseFrame, CodecConfig,
-    DecodeErrorKind, Dialect, EncodeError, End, JoinError, Limits, Message, RateLimit, SendError,
-    Session, SessionError, Value, ValueRef, Violation, ViolationKind,
+    DecodeErrorKind, Dialect, EncodeError, End, Hub, JoinError, Limits, Message, RateLimit,
+    SendError, Session, SessionError, Value, ValueRef, Violation, ViolationKind,
 };
 use testkit::conformance::{events, work_is_linear};
 use testkit::epoch;
@@ -646,4 +646,31 @@ fn a_binary_message_behind_a_malformed_text_hides_no_close_frame() {
     client.handle_input(now, &Message::Binary(vec![0].into()));
     while client.poll_event().is_some() {}
     assert!(matches!(client.poll_transmit(), Some(Message::Close(Some(_)))));
+}
+
+type Dyn =
+    dyn Session<Input = Message, Transmit = Message, Event = ClientEvent, Error = SessionError>;
+
+#[test]
+fn sessions_go_into_a_box_and_to_other_threads() {
+    fn sends<T: Send + Sync + 'static>() {}
+    sends::<Client>();
+    sends::<Hub>();
+    let mut boxed: Box<Dyn> = Box::new(client(config(Documented), epoch()));
+    boxed.handle_input(epoch(), &text("{"));
+    assert!(boxed.ended().is_some());
+}
+
+#[test]
+fn time_that_goes_back_changes_nothing() {
+    let start = epoch();
+    let limit = RateLimit::per_second(10).burst(1);
+    let mut client = client(config(Documented).rate_limit(limit), start);
+    client.set(start, "x", "1").unwrap();
+    let due = client.poll_timeout().unwrap();
+    client.handle_timeout(due);
+    client.handle_timeout(start);
+    client.handle_input(start, &text(set("y", "1")));
+    assert_eq!(client.poll_timeout(), None);
+    assert_eq!(sent(&mut client), [text(set("x", "1"))]);
 }
