@@ -73,7 +73,7 @@ async fn main() -> anyhow::Result<ExitCode> {
     } else {
         None
     };
-    let mut printer = editor.as_ref().map(Editor::printer);
+    let (editor, mut printer) = editor.unzip();
     let mut sender = editor.is_none().then_some(sender);
     let notes = Box::new(move |note: Note<_>| {
         let line = printable(&note.to_string());

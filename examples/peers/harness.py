@@ -201,6 +201,10 @@ class Stage:
     children: list = field(default_factory=list)
     failures: list = field(default_factory=list)
 
+    def url(self, server, path=""):
+        """Where a server is: delimchat has no WebSocket."""
+        return server.address if self.protocol == "delimchat" else f"ws://{server.address}{path}"
+
     def spoken(self, *options):
         return ("--dialect", self.dialect, *options) if self.dialect else options
 
@@ -221,8 +225,8 @@ class Stage:
         return await self.listening(Child, command, self.spoken(*driver, *options))
 
     async def example_client(self, server, *options):
-        name, url = f"{self.protocol}-client", f"ws://{server.address}"
-        command = [self.tools.binaries / name, "--connect", url]
+        name = f"{self.protocol}-client"
+        command = [self.tools.binaries / name, "--connect", self.url(server)]
         return await self.start(Child, command, self.spoken(*options))
 
     async def server(self, *options, language=None):
@@ -233,7 +237,7 @@ class Stage:
     async def client(self, server, *options, language=None):
         """A peer, connected."""
         command = self.tools.peer(language or self.language, self.protocol, "client")
-        url = f"ws://{server.address}/any/path"
+        url = self.url(server, "/any/path")
         child = await self.start(Peer, command, self.spoken("--connect", url, *options))
         await child.connected()
         return child

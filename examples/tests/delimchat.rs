@@ -391,6 +391,144 @@ fn signals_end_a_client() {
     }
 }
 
+/// A client on a terminal, where lines are edited.
+#[cfg(unix)]
+mod terminal {
+    use std::fs::File;
+    use std::io::{Read, Write};
+    use std::os::fd::OwnedFd;
+    use std::process::{Child, Command};
+    use std::sync::{Arc, Mutex};
+    use std::time::{Duration, Instant};
+
+    use nix::pty::openpty;
+    use nix::sys::termios::{Termios, tcgetattr};
+
+    use super::{PATIENCE, ben, server};
+
+    struct Terminal {
+        keyboard: File,
+        screen: Arc<Mutex<Vec<u8>>>,
+        line: OwnedFd,
+        before: Termios,
+        client: Child,
+        /// How much of the screen was looked at.
+        seen: usize,
+    }
+
+    impl Terminal {
+        fn start(args: &[&str]) -> Self {
+            let pty = openpty(None, None).unwrap();
+            let keyboard = File::from(pty.master);
+            let before = tcgetattr(&pty.slave).unwrap();
+            let mut path = std::env::current_exe().unwrap();
+            path.pop();
+            path.pop();
+            let client = Command::new(path.join("examples/delimchat-client"))
+                .args(args)
+                .env("TERM", "xterm")
+                .stdin(pty.slave.try_clone().unwrap())
+                .stdout(pty.slave.try_clone().unwrap())
+                .stderr(pty.slave.try_clone().unwrap())
+                .spawn()
+                .unwrap();
+            let screen = Arc::new(Mutex::new(Vec::new()));
+            let (mut from, to) = (keyboard.try_clone().unwrap(), screen.clone());
+            std::thread::spawn(move || {
+                let mut buffer = [0; 4096];
+                while let Ok(n @ 1..) = from.read(&mut buffer) {
+                    to.lock().unwrap().extend_from_slice(&buffer[..n]);
+                }
+            });
+            Self { keyboard, screen, line: pty.slave, before, client, seen: 0 }
+        }
+
+        fn types(&mut self, keys: &str) {
+            self.keyboard.write_all(keys.as_bytes()).unwrap();
+        }
+
+        fn shows(&mut self, text: &str) {
+            let began = Instant::now();
+            loop {
+                let screen = self.screen.lock().unwrap().clone();
+                let new = &screen[self.seen..];
+                if let Some(at) = new.windows(text.len()).position(|w| w == text.as_bytes()) {
+                    self.seen += at + text.len();
+                    return;
+                }
+                let shown = String::from_utf8_lossy(new);
+                assert!(began.elapsed() < PATIENCE, "no {text:?} in {shown:?}");
+                std::thread::sleep(Duration::from_millis(10));
+            }
+        }
+
+        /// The client ends, and leaves the terminal as it was.
+        fn ends(&mut self) {
+            let began = Instant::now();
+            let status = loop {
+                match self.client.try_wait().unwrap() {
+                    Some(status) => break status,
+                    None => assert!(began.elapsed() < PATIENCE, "still there"),
+                }
+                std::thread::sleep(Duration::from_millis(10));
+            };
+            assert!(status.success());
+            assert_eq!(tcgetattr(&self.line).unwrap(), self.before);
+        }
+    }
+
+    impl Drop for Terminal {
+        fn drop(&mut self) {
+            let _ = self.client.kill();
+            let _ = self.client.wait();
+        }
+    }
+
+    #[test]
+    fn lines_are_edited_below_what_is_shown() {
+        let (server, address) = server(&[]);
+        let mut ben = ben(&address);
+        let user = ["--connect", &address, "--once", "--user", "ada:lovelace"];
+        let mut ada = Terminal::start(&user);
+        ada.shows("logged in as ada");
+        // With two keys to take back, all at once.
+        ada.types("/join lubb\x7f\x7f\x7fobby\r");
+        ada.shows("you are in lobby now");
+        ben.says("/join lobby");
+        ada.shows("[lobby] ben is here");
+        ada.types("good\x01very \x05 morning, \u{e9}\r");
+        assert_eq!(ben.shows("good"), "[lobby] ada: very good morning, \u{e9}");
+        // The last line again, and a line in the middle of it.
+        ada.types("\x1b[A");
+        ada.shows("very good morning");
+        ben.says("so \x1b[2Jwhat");
+        ada.shows("[lobby] ben: so \u{fffd}[2Jwhat");
+        ada.types(" again\r");
+        ben.shows("[lobby] ada: very good morning, \u{e9} again");
+        ada.types("/hop\r");
+        ada.shows("/hop, as it is here, is none of: /login");
+        ada.types("/quit\r");
+        ada.shows("ended clean");
+        ada.ends();
+
+        // However it ends: by Ctrl-C and Ctrl-D, and in the middle of a line.
+        for key in ["\x03", "\x04"] {
+            let mut ada = Terminal::start(&user);
+            ada.shows("logged in as ada");
+            ada.types(key);
+            ada.shows("ended clean");
+            ada.ends();
+        }
+        let mut ada = Terminal::start(&user);
+        ada.shows("logged in as ada");
+        ada.types("wai");
+        ada.shows("wai");
+        server.signal("TERM");
+        ada.shows("ended clean");
+        ada.ends();
+    }
+}
+
 /// A client without a session: bytes out, packets in.
 struct Raw {
     stream: TcpStream,
@@ -610,7 +748,7 @@ fn who_never_reads_is_turned_out_and_holds_up_nobody() {
     let deaf = Raw::log_in(&address);
     // More than sockets keep, and no faster than Ben reads.
     let text = "x".repeat(2900);
-    for number in 0..5000 {
+    for number in 0..2500 {
         ada.says(&format!("{number} {text}"));
         ben.shows(&format!("[all] ada: {number} "));
     }

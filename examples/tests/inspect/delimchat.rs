@@ -2,7 +2,7 @@
 
 use serde_json::{Value, json};
 
-use crate::{inspect, options_of, run, run_command};
+use crate::{hex, inspect, options_of, run, run_command};
 
 const OPTIONS: &[(&str, &str)] = &[
     ("byte-order", "byte_order"),
@@ -75,7 +75,7 @@ fn a_stream_is_read_past_what_is_bad() {
         \"detail\":\"packet 40 at byte 23: the stream ended inside it\"}\n";
     assert_eq!(decode("--from client", stream), (1, lines.into()));
     // Byte by byte it is the same.
-    let bytewise: String = stream.iter().map(|byte| format!("{byte:02x}\n")).collect();
+    let bytewise: String = stream.iter().map(|byte| hex([*byte])).collect();
     assert_eq!(decode("--from client --hex", bytewise), (1, lines.into()));
     // The other side has other packets, and other ones of the same number.
     let (status, out) = decode("--from server", &stream[..5]);
