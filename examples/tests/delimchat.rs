@@ -369,6 +369,7 @@ fn signals_end_the_server_and_tell_the_clients() {
         let mut greeting = Vec::new();
         silent.read_to_end(&mut greeting).unwrap();
         assert_eq!(greeting, b"\x01\xFFguest-0\0");
+        drop(silent);
         let (status, shown) = server.ends();
         assert!(status.success());
         assert!(!shown.contains("didn't close in time"), "{shown}");
@@ -709,7 +710,7 @@ fn garbage_without_end_ends_the_connection() {
     let mut raw = Raw::log_in(&address);
     // One good packet and it is forgiven.
     for _ in 0..2 {
-        raw.sends(b"\x50\xFF\0\x50\xFF\0\x50\xFF\0\x50\xFF\0");
+        raw.sends(b"\x50?\0\x50?\0\x50?\0\x50?\0");
         for _ in 0..4 {
             raw.expect(|packet| matches!(packet, ServerPacket::BadShortMessage));
         }
