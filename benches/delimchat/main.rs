@@ -112,6 +112,22 @@ fn encode(c: &mut Criterion) {
             black_box(&buffer).len() / size.packet()
         });
 
+        case(&mut group, "put-new-vec", packets, || {
+            let each = black_box(&deliveries).iter().map(|delivery| {
+                let mut vec = Vec::new();
+                put(delivery, &mut vec);
+                black_box(&vec).len()
+            });
+            each.sum::<usize>() / size.packet()
+        });
+        case(&mut group, "put-new-bytes", packets, || {
+            let each = black_box(&deliveries).iter().map(|delivery| {
+                let mut buffer = BytesMut::new();
+                put(delivery, &mut buffer);
+                black_box(&buffer).len()
+            });
+            each.sum::<usize>() / size.packet()
+        });
         let mut vec = Vec::new();
         case(&mut group, "put-vec", packets, || {
             vec.clear();

@@ -7,7 +7,7 @@ use core::alloc::{GlobalAlloc, Layout};
 use core::cell::UnsafeCell;
 use core::panic::PanicInfo;
 
-use smallwire::{bingo, emagine, litecord, roomvars};
+use smallwire::{bingo, delimchat, emagine, litecord, roomvars};
 
 /// Hands out memory once and never takes it back.
 struct Bump(UnsafeCell<(usize, [u8; 65_536])>);
@@ -37,6 +37,23 @@ static MEMORY: Bump = Bump(UnsafeCell::new((0, [0; 65_536])));
 #[panic_handler]
 fn panic(_: &PanicInfo<'_>) -> ! {
     loop {}
+}
+
+/// How long delimchat's packets are, a draft among them, decoded and encoded again.
+#[unsafe(no_mangle)]
+pub extern "C" fn delimchat_len() -> usize {
+    use delimchat::draft::{ClientDraftKind, DraftIds, FromClient};
+    let config = delimchat::CodecConfig::default();
+    let Ok(ids) = DraftIds::new().client(ClientDraftKind::Ban, delimchat::PacketId(41)) else {
+        return 0;
+    };
+    let mut decoder = delimchat::Decoder::<FromClient>::with_drafts(config, ids);
+    let mut input = &b"\x29\xFFeve\xFF\xFF05\xFF\xFF\xFF\xFF\0\xA0\xFF0000ECHO\xFFaGk=\0"[..];
+    let mut wire = alloc::vec::Vec::new();
+    while let Ok(Some(packet)) = decoder.decode(&mut input) {
+        let _ = packet.encode(&ids, &config, &mut wire);
+    }
+    wire.len()
 }
 
 /// How long a litecord message is, decoded and encoded again.

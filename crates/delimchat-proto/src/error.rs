@@ -148,6 +148,18 @@ pub enum ContentErrorKind {
     /// `00` or `FF` in a list of packet ids.
     #[error("no packet id")]
     NotAPacketId,
+    /// No gender.
+    #[cfg(feature = "draft")]
+    #[error("no gender")]
+    NotAGender,
+    /// Not a day as `MM/DD/YY`.
+    #[cfg(feature = "draft")]
+    #[error("no date")]
+    NotADate,
+    /// Not a decimal number, or larger than it may be.
+    #[cfg(feature = "draft")]
+    #[error("no decimal number in its range")]
+    NotADecimal,
 }
 
 /// Why a packet can't be written. What was to be written to is as it was.
@@ -183,6 +195,10 @@ pub enum EncodeError {
     /// The buffer can't grow and has too little room.
     #[error("no room in the buffer")]
     BufferFull,
+    /// The draft has no id (D11).
+    #[cfg(feature = "draft")]
+    #[error("the draft {0} has no id")]
+    NoId(&'static str),
 }
 
 /// Why a packet can't be made of named fields.

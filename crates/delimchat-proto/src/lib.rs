@@ -52,6 +52,8 @@ pub use event::{
 };
 #[cfg(feature = "std")]
 pub use long::LongMessage;
+#[cfg(feature = "draft")]
+pub use message::draft;
 pub use message::{
     Alias, Authorization, Base64, ByteOrderField, ClientMessageId, ClientPacket, ClientPacketRef,
     Email, FieldLayout, FieldRef, FieldWidth, GroupLayout, HeadCountStatus, JoinRoomStatus, Layout,

@@ -32,7 +32,7 @@ use crate::{ByteOrder, CodecConfig, DecodeError, DecodeErrorKind, Expected, Pack
 /// }
 /// assert_eq!(seen, ["log_off", "supported_packets_request"]);
 /// ```
-pub struct Decoder<S> {
+pub struct Decoder<S: Sender> {
     /// What is received and not yet given out: an unfinished packet, or what has to be looked at once more.
     carry: Vec<u8>,
     /// Where in `carry` that begins.
@@ -46,6 +46,7 @@ pub struct Decoder<S> {
     /// Of the packet in `carry`.
     progress: Progress,
     config: CodecConfig,
+    ids: S::Ids,
     /// The unfinished packet has taken too long.
     overdue: bool,
     /// No more is received.
@@ -74,10 +75,19 @@ impl<S: Sender> Decoder<S> {
             skipped: None,
             progress: Progress::NONE,
             config,
+            ids: S::IDS,
             overdue: false,
             ended: false,
             sender: PhantomData,
         }
+    }
+
+    /// A decoder of packets of which some have the ids that are said here (D11).
+    #[cfg(feature = "draft")]
+    pub(crate) const fn with_ids(config: CodecConfig, ids: S::Ids) -> Self {
+        let mut decoder = Self::new(config);
+        decoder.ids = ids;
+        decoder
     }
 
     /// Takes the next packet off the front of `input`, or all of `input` if none is whole yet (`None`). Call
@@ -96,7 +106,7 @@ impl<S: Sender> Decoder<S> {
             if self.is_plain() {
                 self.skip_ends(input);
                 let mut scan = Scan::new(window(input, &self.config), Progress::NONE, &self.config);
-                match S::parse::<false>(&mut scan, &mut decoded) {
+                match S::parse::<false>(&self.ids, &mut scan, &mut decoded) {
                     Ok(()) => {
                         let len = scan.len();
                         *input = input.get(len..).unwrap_or_default();
@@ -139,7 +149,7 @@ impl<S: Sender> Decoder<S> {
                 self.skip_ends(&mut rest);
                 let mut scan = Scan::new(window(rest, &self.config), Progress::NONE, &self.config);
                 let mut decoded = Ok(None);
-                let result = S::parse::<false>(&mut scan, &mut decoded);
+                let result = S::parse::<false>(&self.ids, &mut scan, &mut decoded);
                 let (len, progress) = (scan.len(), scan.progress);
                 match result {
                     Ok(()) => {
@@ -326,7 +336,7 @@ impl<S: Sender> Decoder<S> {
             }
             let mut scan =
                 Scan::new(window(self.unfinished(), &self.config), self.progress, &self.config);
-            let stop = S::parse::<true>(&mut scan, &mut Ok(None)).err();
+            let stop = S::parse::<true>(&self.ids, &mut scan, &mut Ok(None)).err();
             let (len, progress) = (scan.len(), scan.progress);
             self.progress = progress;
             let Some(stop) = stop else {
@@ -478,7 +488,7 @@ impl<S: Sender> Decoder<S> {
         let (start, progress) = (self.head, self.take(len));
         let bytes = self.carry.get(start..self.head).unwrap_or_default();
         // It was whole before.
-        let _ = S::parse::<true>(&mut Scan::new(bytes, progress, &self.config), slot);
+        let _ = S::parse::<true>(&self.ids, &mut Scan::new(bytes, progress, &self.config), slot);
     }
 
     /// The same with bytes of its own, no more than it needs.
@@ -486,7 +496,11 @@ impl<S: Sender> Decoder<S> {
         let (start, progress) = (self.head, self.take(len));
         let bytes = Bytes::copy_from_slice(self.carry.get(start..self.head).unwrap_or_default());
         let mut decoded = Ok(None);
-        let _ = S::parse::<true>(&mut Scan::new(&bytes, progress, &self.config), &mut decoded);
+        let _ = S::parse::<true>(
+            &self.ids,
+            &mut Scan::new(&bytes, progress, &self.config),
+            &mut decoded,
+        );
         owned::<S>(decoded, &bytes)
     }
 
@@ -542,7 +556,7 @@ fn unterminated(id: PacketId, offset: u64) -> DecodeError {
     DecodeError { kind: DecodeErrorKind::Unterminated, id, offset, len: 0 }
 }
 
-impl<S> Clone for Decoder<S> {
+impl<S: Sender> Clone for Decoder<S> {
     fn clone(&self) -> Self {
         Self { carry: self.carry.clone(), ..*self }
     }

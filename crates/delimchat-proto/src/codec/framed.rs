@@ -15,7 +15,7 @@ use crate::{
 ///
 /// A report of D3 or D4 is an item, as an error would end a `Framed`. It knows no time: to give up a packet
 /// that is overdue, call [`decoder_mut`](Self::decoder_mut)'s [`expire`](Decoder::expire).
-pub struct PacketCodec<S> {
+pub struct PacketCodec<S: Sender> {
     decoder: Decoder<S>,
     /// Of what is encoded.
     config: CodecConfig,

@@ -9,7 +9,7 @@ pub use decoder::Decoder;
 #[cfg(feature = "tokio-util")]
 pub use framed::{PacketCodec, PacketCodecError};
 pub(crate) use scan::{Decoded, Scan, Stop};
-#[cfg(feature = "std")]
+#[cfg(any(feature = "draft", feature = "std"))]
 pub(crate) use sender::sealed::Packets;
 pub use sender::{FromClient, FromServer, Sender};
 pub(crate) use write::put_base64;

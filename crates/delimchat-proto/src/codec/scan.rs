@@ -9,7 +9,7 @@ const MAX_FIELDS: usize = 8;
 pub(crate) struct Progress {
     /// Where the delimited fields end of which the end has been found; packets have no more than 65,535 bytes.
     ends: [u16; MAX_FIELDS],
-    found: u8,
+    found: u16,
     /// Up to where the end of the next one has been looked for.
     scanned: u16,
     /// The last place where it may end; 0 if it isn't a field that ends at a delimiter.
@@ -113,8 +113,9 @@ impl<'a, 'c> Scan<'a, 'c> {
     /// The byte that a packet begins with.
     #[inline(always)]
     pub(crate) fn id(&mut self) -> Result<u8, Stop> {
-        let id = self.peek()?;
-        self.skip(1);
+        let id = *self.bytes.first().ok_or(Stop::Incomplete)?;
+        // Known when compiled, and all offsets up to the first delimited field with it.
+        (self.at, self.field) = (1, 0);
         Ok(id)
     }
 
@@ -207,7 +208,7 @@ impl<'a, 'c> Scan<'a, 'c> {
                 let window = self.bytes.get(from..behind.min(self.bytes.len()));
                 let window = window.unwrap_or_default();
                 match if SHORT { find_near(window) } else { find(window) } {
-                    Some(len) => self.found(field, from.wrapping_add(len)),
+                    Some(len) => self.found::<RESUME>(field, from.wrapping_add(len)),
                     None => return Err(self.not_found(start, limit)),
                 }
             }
@@ -240,16 +241,18 @@ impl<'a, 'c> Scan<'a, 'c> {
                 _ => return Err(self.malformed(Expected::DelimiterOrEnd)),
             }
         }
-        self.found(field, self.at);
+        self.found::<RESUME>(field, self.at);
         Ok(self.bytes.get(start..self.at).unwrap_or_default())
     }
 
     #[inline(always)]
-    fn found(&mut self, field: usize, end: usize) -> usize {
+    fn found<const RESUME: bool>(&mut self, field: usize, end: usize) -> usize {
         if let Some(slot) = self.progress.ends.get_mut(field) {
             *slot = narrow(end);
-            self.progress.until = 0;
-            self.progress.found = self.progress.found.wrapping_add(1);
+            if RESUME {
+                self.progress.until = 0;
+            }
+            self.progress.found = narrow(field).wrapping_add(1);
         }
         end
     }

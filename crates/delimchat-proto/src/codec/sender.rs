@@ -16,15 +16,20 @@ impl Sender for FromClient {}
 impl Sender for FromServer {}
 
 pub(crate) mod sealed {
-    use super::{Decoded, Overlong, Scan, Stop};
-    use crate::ByteOrder;
+    use crate::codec::{Decoded, Scan, Stop};
+    use crate::{ByteOrder, Overlong};
 
     /// The packets of a sender.
     #[allow(private_interfaces, reason = "only this crate calls it")]
     pub trait Packets: 'static {
         type Packet<B: AsRef<[u8]>>;
+        /// What says which ids they have, where no table does (D11).
+        type Ids: Copy;
+
+        const IDS: Self::Ids;
 
         fn parse<'a, const RESUME: bool>(
+            ids: &Self::Ids,
             scan: &mut Scan<'a, '_>,
             slot: &mut Decoded<Self::Packet<&'a [u8]>>,
         ) -> Result<(), Stop>;
@@ -43,13 +48,17 @@ pub(crate) mod sealed {
 #[allow(private_interfaces, reason = "only this crate calls it")]
 impl sealed::Packets for FromClient {
     type Packet<B: AsRef<[u8]>> = ClientPacket<B>;
+    type Ids = ();
+
+    const IDS: () = ();
 
     #[inline]
     fn parse<'a, const RESUME: bool>(
+        (): &(),
         scan: &mut Scan<'a, '_>,
         slot: &mut Decoded<ClientPacket<&'a [u8]>>,
     ) -> Result<(), Stop> {
-        ClientPacket::parse::<RESUME>(scan, slot)
+        ClientPacket::parse::<RESUME>(scan.id()?, scan, slot)
     }
 
     #[inline]
@@ -98,13 +107,17 @@ fn group<const N: usize>(bytes: &[u8]) -> Option<(&[u8; N], &[u8])> {
 #[allow(private_interfaces, reason = "only this crate calls it")]
 impl sealed::Packets for FromServer {
     type Packet<B: AsRef<[u8]>> = ServerPacket<B>;
+    type Ids = ();
+
+    const IDS: () = ();
 
     #[inline]
     fn parse<'a, const RESUME: bool>(
+        (): &(),
         scan: &mut Scan<'a, '_>,
         slot: &mut Decoded<ServerPacket<&'a [u8]>>,
     ) -> Result<(), Stop> {
-        ServerPacket::parse::<RESUME>(scan, slot)
+        ServerPacket::parse::<RESUME>(scan.id()?, scan, slot)
     }
 
     #[inline]

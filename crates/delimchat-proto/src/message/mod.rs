@@ -4,6 +4,8 @@ mod ids;
 mod status;
 #[macro_use]
 mod table;
+#[cfg(feature = "draft")]
+pub mod draft;
 mod packets;
 
 pub use base64::MAX_BASE64;

@@ -176,3 +176,11 @@ statuses! {
         AlreadyInUse = 7 "already_in_use"
     }
 }
+
+#[cfg(feature = "draft")]
+statuses! {
+    /// Whether others see something of a user (D11): `D` or `H`.
+    Visibility {
+        Display = 0x44 "display", Hide = 0x48 "hide"
+    }
+}

@@ -1,5 +1,5 @@
 //! What a table of packets is made of: [`packets!`](crate::message::packets) turns rows into all that there is
-//! to say about packets.
+//! to say about packets; what of it needs no ids is [`table!`].
 
 use bytes::BufMut;
 use smallwire_core::Secret;
@@ -11,9 +11,9 @@ use crate::{CodecConfig, ContentError, ContentErrorKind, EncodeError, FieldsErro
 /// The layout of a packet: its row of the table.
 #[derive(Debug, Clone, Copy, PartialEq, Eq)]
 #[non_exhaustive]
-pub struct Layout {
-    /// The packet's id.
-    pub id: PacketId,
+pub struct Layout<I = PacketId> {
+    /// The packet's id, or what stands for it where it has none of its own (D11).
+    pub id: I,
     /// The packet's name, in snake case.
     pub name: &'static str,
     /// What follows the id; each after an `FF`, and a `00` after all.
@@ -70,6 +70,21 @@ pub enum FieldWidth {
     ByteOrder,
     /// Packet ids with an `FF` between each two, up to the `00`.
     PacketList,
+    /// One byte that is a number.
+    #[cfg(feature = "draft")]
+    Byte,
+    /// A gender, up to a delimiter.
+    #[cfg(feature = "draft")]
+    Gender,
+    /// A date, up to a delimiter.
+    #[cfg(feature = "draft")]
+    Date,
+    /// A number in decimal digits, up to a delimiter.
+    #[cfg(feature = "draft")]
+    Decimal {
+        /// The largest that it may be.
+        max: u8,
+    },
 }
 
 /// What a field is, whichever packet it is in: for who shows packets, or makes them of what others say.
@@ -86,7 +101,7 @@ pub enum FieldRef<'a> {
     Password(Secret<Base64<&'a [u8]>>),
     /// An identifier.
     Opaque(&'a [u8]),
-    /// A count or the number of a part.
+    /// A count, or the number of a part.
     Number(u32),
     /// A status, by its name.
     Status(&'a str),
@@ -94,6 +109,9 @@ pub enum FieldRef<'a> {
     ByteOrder(ByteOrderField),
     /// Packet ids.
     Packets(PacketList<&'a [u8]>),
+    /// A day.
+    #[cfg(feature = "draft")]
+    Date(super::draft::Date),
 }
 
 /// What a row says about a field or group besides its type.
@@ -186,6 +204,51 @@ pub(crate) fn fits(len: usize, config: &CodecConfig, dst: &impl BufMut) -> Resul
 
 /// What a field is about, by its name.
 macro_rules! about {
+    (gender) => {
+        "The gender."
+    };
+    (date_of_birth) => {
+        "The day of birth."
+    };
+    (name) => {
+        "The name in real life."
+    };
+    (email_visibility) => {
+        "Whether others see the e-mail address."
+    };
+    (gender_visibility) => {
+        "Whether others see the gender."
+    };
+    (date_of_birth_visibility) => {
+        "Whether others see the day of birth."
+    };
+    (name_visibility) => {
+        "Whether others see the name."
+    };
+    (data) => {
+        "Bytes of the picture."
+    };
+    (part) => {
+        "The number of the part."
+    };
+    (reason) => {
+        "Why."
+    };
+    (minutes) => {
+        "For so many minutes; if all five are empty, see [`time_span`](Self::time_span)."
+    };
+    (hours) => {
+        "And hours."
+    };
+    (days) => {
+        "And days."
+    };
+    (months) => {
+        "And months."
+    };
+    (years) => {
+        "And years."
+    };
     (username) => {
         "The name of the user."
     };
@@ -281,9 +344,35 @@ macro_rules! note {
     };
 }
 
+/// What tells the packets of a table apart: their ids, or the names of drafts, which have none (D11).
+macro_rules! key {
+    (u8 $name:ident $id:literal) => {
+        $id
+    };
+    ($kind:ident $name:ident) => {
+        $kind::$name
+    };
+}
+
+/// The same in a [`Layout`], and its type.
+macro_rules! layout_id {
+    (u8) => {
+        PacketId
+    };
+    ($kind:ident) => {
+        $kind
+    };
+    (u8 $name:ident $id:literal) => {
+        PacketId($id)
+    };
+    ($kind:ident $name:ident) => {
+        $kind::$name
+    };
+}
+
 /// A table of packets: an enum of them, their layouts, and how they are read and written.
 ///
-/// A row is the id in decimal and hexadecimal, the name twice, and the layout: `= "TXT"` for a literal, or in braces
+/// A row is the id in decimal and hexadecimal, the name twice, and the layout: `= "TXT"` for a literal, in braces
 /// the groups, with `|` for the `FF` between each two, of fields. In parentheses before a group or behind
 /// a field's name stands a [`Note`].
 macro_rules! packets {
@@ -293,17 +382,59 @@ macro_rules! packets {
         $(
             $number:literal $id:literal $name:ident $word:literal
             $(= $literal:literal)?
+            $({ $($groups:tt)+ })?
+        ;)+
+    ) => {
+        table! {
+            $(#[$doc])*
+            ///
+            /// | packet | hex | | bytes behind the id |
+            /// |---|---|---|---|
+            $letter $enum $ref u8
+            $($number $id $name $word $(= $literal)? $({ $($groups)+ })?;)+
+        }
+
+        impl<B: AsRef<[u8]>> $enum<B> {
+            /// The id that it has on the wire.
+            pub const fn id(&self) -> PacketId {
+                match self { $(Self::$name { .. } => PacketId($id)),+ }
+            }
+
+            /// Appends the packet to `dst`.
+            ///
+            /// # Errors
+            /// A field has bad content or is too long, or the packet is; or `dst` is of fixed size and too
+            /// small. `dst` is as it was.
+            #[inline]
+            pub fn encode(
+                &self,
+                config: &CodecConfig,
+                dst: &mut impl BufMut,
+            ) -> Result<(), EncodeError> {
+                fits(self.check(config)?, config, dst)?;
+                self.put(|id| id, config, dst);
+                Ok(())
+            }
+        }
+    };
+}
+
+/// What a table of packets is apart from their ids: rows as of [`packets!`], but those of drafts have no numbers.
+macro_rules! table {
+    (
+        $(#[$doc:meta])*
+        $letter:literal $enum:ident $ref:ident $key:ident
+        $(
+            $($number:literal $id:literal)? $name:ident $word:literal
+            $(= $literal:literal)?
             $({ $( $(($group:ident))? $( $field:ident $(($note:ident))? : $ty:ty ),+ )|+ })?
         ;)+
     ) => {
         $(#[$doc])*
-        ///
-        /// | packet | hex | | bytes behind the id |
-        /// |---|---|---|---|
         $(
             #[doc = concat!(
-                "| ", $letter, $number, " | `", stringify!($id), "` | ", stringify!($name), " |",
-                $(" `FF` \"", $literal, "\"",)?
+                "| ", $letter, $($number, " | `", stringify!($id), "`",)? " | ", stringify!($name), " |",
+                $(" `FF` `", stringify!($literal), "`",)?
                 $($(" `FF` ", $("(", stringify!($group), ") ",)? stringify!($($field $(($note))?),+),)+)?
                 " `00` |"
             )]
@@ -313,7 +444,7 @@ macro_rules! packets {
         #[derive(Debug, Clone, Copy, PartialEq, Eq)]
         pub enum $enum<B: AsRef<[u8]> = Bytes> {
             $(
-                #[doc = concat!($letter, $number, ", `", stringify!($id), "`.")]
+                #[doc = concat!($letter, $($number, ", `", stringify!($id), "`",)? ".")]
                 $name $({ $($(
                     #[doc = about!($field)]
                     $field: $ty
@@ -326,10 +457,10 @@ macro_rules! packets {
 
         impl $enum {
             /// All rows of the table, in its order.
-            pub const LAYOUTS: &'static [Layout] = {
+            pub const LAYOUTS: &'static [Layout<layout_id!($key)>] = {
                 type B = Bytes;
                 &[$(Layout {
-                    id: PacketId($id),
+                    id: layout_id!($key $name $($id)?),
                     name: $word,
                     groups: &[
                         $(GroupLayout {
@@ -362,11 +493,6 @@ macro_rules! packets {
         }
 
         impl<B: AsRef<[u8]>> $enum<B> {
-            /// The id that it has on the wire.
-            pub const fn id(&self) -> PacketId {
-                match self { $(Self::$name { .. } => PacketId($id)),+ }
-            }
-
             /// Its name, in snake case.
             pub const fn name(&self) -> &'static str {
                 match self { $(Self::$name { .. } => $word),+ }
@@ -419,21 +545,12 @@ macro_rules! packets {
                 Ok(len)
             }
 
-            /// Appends the packet to `dst`.
-            ///
-            /// # Errors
-            /// A field has bad content or is too long, or the packet is; or `dst` is of fixed size and too
-            /// small. `dst` is as it was.
+            /// Writes what can be written; `id` says what a packet begins with.
             #[inline]
-            pub fn encode(
-                &self,
-                config: &CodecConfig,
-                dst: &mut impl BufMut,
-            ) -> Result<(), EncodeError> {
-                fits(self.check(config)?, config, dst)?;
+            fn put(&self, id: impl FnOnce($key) -> u8, config: &CodecConfig, dst: &mut impl BufMut) {
                 match self {
                     $(Self::$name $({ $($($field),+),+ })? => {
-                        dst.put_u8($id);
+                        dst.put_u8(id(key!($key $name $($id)?)));
                         $(
                             dst.put_u8(0xFF);
                             dst.put_slice($literal.as_bytes());
@@ -447,7 +564,6 @@ macro_rules! packets {
                     })+
                 }
                 dst.put_u8(0x00);
-                Ok(())
             }
         }
 
@@ -469,14 +585,15 @@ macro_rules! packets {
                 }
             }
 
-            /// Reads one from its id on, and puts it where it is wanted: to move it costs more than to read it.
+            /// Reads what is behind the id, and puts it where it is wanted: to move it costs more than to read it.
             #[inline(always)]
             pub(crate) fn parse<const RESUME: bool>(
+                key: $key,
                 scan: &mut Scan<'a, '_>,
                 slot: &mut Decoded<Self>,
             ) -> Result<(), Stop> {
-                match scan.id()? {
-                    $($id => {
+                match key {
+                    $(key!($key $name $($id)?) => {
                         $(
                             scan.delimiter()?;
                             scan.literal($literal)?;
@@ -497,6 +614,7 @@ macro_rules! packets {
                         *slot = Ok(Some(Self::$name $({ $($($field),+),+ })?));
                         Ok(())
                     })+
+                    #[allow(unreachable_patterns, reason = "the keys of drafts are all there")]
                     _ => Err(Stop::Unknown),
                 }
             }
