@@ -4,7 +4,7 @@ use std::fmt::Write;
 use std::time::Instant;
 
 use delimchat_proto::{
-    ByteOrder, CodecConfig, DecodeError, Decoder, FieldRef, FromClient, FromServer,
+    ByteOrder, CodecConfig, DecodeError, Decoder, FieldRef, FromClient, FromServer, Sender,
 };
 
 use crate::tee::{Chunk, Direction, Seen, Wire};
@@ -13,7 +13,7 @@ use crate::tee::{Chunk, Direction, Seen, Wire};
 const SHOWN: usize = 24;
 
 /// One direction of a connection.
-struct Pipe<S> {
+struct Pipe<S: Sender> {
     decoder: Decoder<S>,
     /// From the start of the first packet that isn't whole yet.
     bytes: Vec<u8>,
