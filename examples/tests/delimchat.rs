@@ -303,16 +303,21 @@ fn a_wrong_password_lets_nobody_in() {
 fn who_registers_has_an_account() {
     let (mut server, address) = server(&[]);
     let mut eve = client(&address, &["--min-backoff", "0.01"]);
+    let long = format!("/register eve {} eve@example.org", "x".repeat(257));
     for (line, why) in [
+        (&long[..], "username okay, password invalid"),
         ("/register ada x eve@example.org", "username already in use, password unchecked"),
         ("/register eve x nowhere", "username okay, password okay, e-mail invalid"),
     ] {
         eve.says(line);
         eve.shows(&format!("registration refused: {why}"));
     }
+    // The third failure would be the last.
+    eve.shows("reconnecting in ");
+    eve.shows("connected as guest-1");
     eve.says("/register eve hunter2 eve@example.org");
     eve.shows("registered as eve");
-    server.shows("client 0 is registered as eve");
+    server.shows("client 1 is registered as eve");
     eve.says("hello");
     let mut again = user(&address, "eve:hunter2", &["--once"]);
     eve.says("hello again");
