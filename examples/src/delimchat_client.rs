@@ -323,13 +323,17 @@ impl Chatter {
                 self.why_not = Some(why);
                 return session.close(now);
             }
-            What::Login { .. } => return host.trouble(format!("login refused: {}", told(outcome))),
+            What::Login { .. } => {
+                let lost = matches!(outcome, Outcome::Closed | Outcome::TimedOut);
+                let what = if lost { "not logged in" } else { "login refused" };
+                return host.trouble(format!("{what}: {}", told(outcome)));
+            }
             What::Register(_) => {
                 return host.trouble(format!("registration refused: {}", told(outcome)));
             }
             What::Join(room, _) => {
                 // Not to be tried again and again.
-                if !matches!(outcome, Outcome::Closed | Outcome::TimedOut) {
+                if outcome != Outcome::Closed {
                     self.rooms.remove(&room);
                     if self.room == room {
                         self.room = RoomId::GLOBAL;

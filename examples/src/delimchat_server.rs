@@ -41,8 +41,14 @@ const MAX_COMMANDS: usize = 8 * MAX_CONNECTIONS;
 /// More accounts than these aren't made.
 const MAX_ACCOUNTS: usize = 100_000;
 
+/// Nor more rooms.
+const MAX_ROOMS: usize = 10_000;
+
+/// Longest password to have, in bytes.
+const MAX_PASSWORD: usize = 256;
+
 /// Long messages that wait for a connection, beside those on their way.
-const MAX_LONG: usize = 8;
+const MAX_LONG: usize = 16;
 
 /// Rooms that a connection is invited to.
 const MAX_INVITATIONS: usize = 64;
@@ -384,6 +390,8 @@ impl Client {
             Some(RegisterRefusal::UsernameInUse)
         } else if !self.chat.options.registration || hall.accounts.len() >= MAX_ACCOUNTS {
             Some(RegisterRefusal::Username)
+        } else if password.expose().len() > MAX_PASSWORD {
+            Some(RegisterRefusal::Password)
         } else if !is_address {
             Some(RegisterRefusal::Email)
         } else {
@@ -466,13 +474,19 @@ impl Client {
         let mut hall = self.chat.hall();
         let invited =
             hall.seats.get(&self.number).is_some_and(|seat| seat.invitations.contains(&room));
-        if let Some(there) = hall.rooms.get(&room)
-            && !invited
-            && there.password.expose() != password.expose()
-        {
+        let refusal = match hall.rooms.get(&room) {
+            Some(there) if !invited && there.password.expose() != password.expose() => {
+                Some("has the wrong password for")
+            }
+            None if hall.rooms.len() >= MAX_ROOMS || password.expose().len() > MAX_PASSWORD => {
+                Some("can't have the room")
+            }
+            _ => None,
+        };
+        if let Some(note) = refusal {
             // Where it isn't wanted any more, the session has ended.
             let _ = session.refuse_join(now, id, RoomRefusal::NotAuthorized);
-            return self.log(&format!("has the wrong password for {}", room_name(room)));
+            return self.log(&format!("{note} {}", room_name(room)));
         }
         if session.accept_join(now, id).is_err() {
             return;

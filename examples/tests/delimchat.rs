@@ -303,16 +303,21 @@ fn a_wrong_password_lets_nobody_in() {
 fn who_registers_has_an_account() {
     let (mut server, address) = server(&[]);
     let mut eve = client(&address, &["--min-backoff", "0.01"]);
+    let long = format!("/register eve {} eve@example.org", "x".repeat(257));
     for (line, why) in [
+        (&long[..], "username okay, password invalid"),
         ("/register ada x eve@example.org", "username already in use, password unchecked"),
         ("/register eve x nowhere", "username okay, password okay, e-mail invalid"),
     ] {
         eve.says(line);
         eve.shows(&format!("registration refused: {why}"));
     }
+    // The third failure would be the last.
+    eve.shows("reconnecting in ");
+    eve.shows("connected as guest-1");
     eve.says("/register eve hunter2 eve@example.org");
     eve.shows("registered as eve");
-    server.shows("client 0 is registered as eve");
+    server.shows("client 1 is registered as eve");
     eve.says("hello");
     let mut again = user(&address, "eve:hunter2", &["--once"]);
     eve.says("hello again");
@@ -369,6 +374,7 @@ fn signals_end_the_server_and_tell_the_clients() {
         let mut greeting = Vec::new();
         silent.read_to_end(&mut greeting).unwrap();
         assert_eq!(greeting, b"\x01\xFFguest-0\0");
+        drop(silent);
         let (status, shown) = server.ends();
         assert!(status.success());
         assert!(!shown.contains("didn't close in time"), "{shown}");
@@ -709,7 +715,7 @@ fn garbage_without_end_ends_the_connection() {
     let mut raw = Raw::log_in(&address);
     // One good packet and it is forgiven.
     for _ in 0..2 {
-        raw.sends(b"\x50\xFF\0\x50\xFF\0\x50\xFF\0\x50\xFF\0");
+        raw.sends(b"\x50?\0\x50?\0\x50?\0\x50?\0");
         for _ in 0..4 {
             raw.expect(|packet| matches!(packet, ServerPacket::BadShortMessage));
         }

@@ -84,7 +84,7 @@ pub(super) fn run(settings: &Settings, mut input: Input<'_>) {
         life.pair.cut_after = Some(left * left);
         life.lossy = true;
     }
-    let mut left = Duration::from_secs(1800);
+    let mut left = Duration::from_mins(30);
     while !input.is_empty() && left > Duration::ZERO {
         let (act, argument) = (input.byte(), input.byte());
         let before = life.pair.now;
@@ -92,7 +92,7 @@ pub(super) fn run(settings: &Settings, mut input: Input<'_>) {
         life.check();
         left = left.saturating_sub(life.pair.now - before);
     }
-    life.sleep(Duration::from_secs(120));
+    life.sleep(Duration::from_mins(2));
     if !life.lossy && life.pair.client.session.ended().is_none() {
         assert!(life.said.is_empty(), "{} echoes are missing", life.said.len());
     }
@@ -240,14 +240,14 @@ impl Life {
                         self.said.retain(|(said, _)| *said != request);
                     }
                 }
-                ClientEvent::Message { room: RoomId::ECHO, username, message, .. } => {
-                    if *username == *"ada" {
-                        let mut said = || self.said.pop_front().map(|(_, said)| said);
-                        if self.lossy {
-                            while said().is_some_and(|said| said != message) {}
-                        } else {
-                            assert_eq!(said().as_deref(), Some(&message[..]), "said and heard");
-                        }
+                ClientEvent::Message { room: RoomId::ECHO, username, message, .. }
+                    if *username == *"ada" =>
+                {
+                    let mut said = || self.said.pop_front().map(|(_, said)| said);
+                    if self.lossy {
+                        while said().is_some_and(|said| said != message) {}
+                    } else {
+                        assert_eq!(said().as_deref(), Some(&message[..]), "said and heard");
                     }
                 }
                 ClientEvent::BadPacket(bad) => panic!("nobody sent that: {bad}"),
