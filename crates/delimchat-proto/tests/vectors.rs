@@ -5,5 +5,5 @@ use testkit::delimchat::DelimchatCodec;
 #[test]
 fn vectors() {
     let ran = testkit::vectors::run(include_str!("vectors/delimchat.json"), &DelimchatCodec);
-    assert!(ran >= 180, "only {ran} vectors");
+    assert!(ran >= 245, "only {ran} vectors");
 }

@@ -3,10 +3,11 @@
 mod session;
 
 use bytes::Bytes;
+use delimchat_proto::draft::{self, ClientDraftKind, Date, DraftIds, ServerDraftKind};
 use delimchat_proto::{
     Base64, ByteOrder, ByteOrderField, ClientPacket, ClientPacketRef, CodecConfig, DecodeError,
     DecodeErrorKind, Decoder, EncodeError, EndianMarker, FieldRef, FromClient, FromServer,
-    PacketList, Secret, Sender, ServerPacket, ServerPacketRef, StatusDigits,
+    PacketId, PacketList, Secret, Sender, ServerPacket, ServerPacketRef, StatusDigits,
 };
 use serde_json::{Map, Value, json};
 
@@ -14,10 +15,15 @@ pub use session::{DelimchatClient, DelimchatServer, from_client, from_server, so
 
 use crate::vectors::{Codec, Decoded, Error, Vector, from_hex};
 
-/// Both senders' packets, so that one test goes for both.
+/// Both senders' packets, without drafts and with them, so that one test goes for all.
 pub trait Side: Sender {
     /// A packet that owns its bytes.
     type Owned: Clone + PartialEq + std::fmt::Debug;
+
+    /// A new decoder; [`draft_ids`] are those of drafts.
+    fn decoder(config: CodecConfig) -> Decoder<Self>
+    where
+        Self: Sized;
 
     /// [`Decoder::decode`], to own.
     ///
@@ -64,9 +70,13 @@ pub trait Side: Sender {
 }
 
 macro_rules! side {
-    ($side:ident, $packet:ident) => {
+    ($side:ty, $packet:ty, $new:expr, $encode:expr) => {
         impl Side for $side {
             type Owned = $packet;
+
+            fn decoder(config: CodecConfig) -> Decoder<Self> {
+                $new(config)
+            }
 
             fn decode(
                 decoder: &mut Decoder<Self>,
@@ -93,7 +103,7 @@ macro_rules! side {
                 config: &CodecConfig,
                 dst: &mut Vec<u8>,
             ) -> Result<(), EncodeError> {
-                packet.encode(config, dst)
+                $encode(packet, config, dst)
             }
 
             fn describe(packet: &$packet) -> Value {
@@ -106,8 +116,32 @@ macro_rules! side {
     };
 }
 
-side!(FromClient, ClientPacket);
-side!(FromServer, ServerPacket);
+side!(FromClient, ClientPacket, Decoder::new, ClientPacket::encode);
+side!(FromServer, ServerPacket, Decoder::new, ServerPacket::encode);
+side!(
+    draft::FromClient,
+    draft::ClientPacket,
+    |config| Decoder::with_drafts(config, draft_ids()),
+    |packet: &draft::ClientPacket, config, dst| packet.encode(&draft_ids(), config, dst)
+);
+side!(
+    draft::FromServer,
+    draft::ServerPacket,
+    |config| Decoder::with_drafts(config, draft_ids()),
+    |packet: &draft::ServerPacket, config, dst| packet.encode(&draft_ids(), config, dst)
+);
+
+/// The first free ids, for all drafts of both sides in the order of their tables (D11).
+pub fn draft_ids() -> DraftIds {
+    let mut ids = DraftIds::new();
+    for (kind, id) in ClientDraftKind::ALL.iter().zip(10..) {
+        ids = ids.client(*kind, PacketId(id)).expect("free");
+    }
+    for (kind, id) in ServerDraftKind::ALL.iter().zip(10..) {
+        ids = ids.server(*kind, PacketId(id)).expect("free");
+    }
+    ids
+}
 
 fn describe(name: &str, field: FieldRef<'_>, fields: &mut Map<String, Value>) {
     let base64 = |field: Base64<&[u8]>| {
@@ -136,6 +170,7 @@ fn describe(name: &str, field: FieldRef<'_>, fields: &mut Map<String, Value>) {
         FieldRef::Packets(packets) => {
             (name.to_owned(), packets.iter().map(|id| id.0).collect::<Vec<_>>().into())
         }
+        FieldRef::Date(date) => (name.to_owned(), date.to_string().into()),
         other => panic!("{other:?} is new"),
     };
     fields.insert(key, value);
@@ -146,7 +181,7 @@ pub fn decode<S: Side>(
     config: CodecConfig,
     pieces: &[impl AsRef<[u8]>],
 ) -> Vec<Result<S::Owned, DecodeError>> {
-    let mut decoder = Decoder::<S>::new(config);
+    let mut decoder = S::decoder(config);
     let mut items = Vec::new();
     for piece in pieces {
         let mut input = piece.as_ref();
@@ -166,7 +201,7 @@ pub fn decode_bytes<S: Side>(
     config: CodecConfig,
     pieces: &[impl AsRef<[u8]>],
 ) -> Vec<Result<S::Owned, DecodeError>> {
-    let mut decoder = Decoder::<S>::new(config);
+    let mut decoder = S::decoder(config);
     let mut items = Vec::new();
     for piece in pieces {
         let mut input = Bytes::copy_from_slice(piece.as_ref());
@@ -187,9 +222,11 @@ pub struct DelimchatCodec;
 
 impl Codec for DelimchatCodec {
     fn decode(&self, vector: &Vector, pieces: &[&[u8]]) -> Decoded {
-        match &vector.from[..] {
-            "client" => decoded::<FromClient>(vector, pieces),
-            _ => decoded::<FromServer>(vector, pieces),
+        match (&vector.from[..], has_drafts(vector)) {
+            ("client", false) => decoded::<FromClient>(vector, pieces),
+            ("client", true) => decoded::<draft::FromClient>(vector, pieces),
+            (_, false) => decoded::<FromServer>(vector, pieces),
+            (_, true) => decoded::<draft::FromServer>(vector, pieces),
         }
     }
 
@@ -197,7 +234,18 @@ impl Codec for DelimchatCodec {
         let mut bytes = Vec::new();
         let (config, fields) = (config(vector), Fields::of(message));
         let name = message["type"].as_str().unwrap_or_default();
+        let ids = draft_ids();
         let result = match &vector.from[..] {
+            "client" if has_drafts(vector) => {
+                draft::ClientDraftRef::from_fields(name, |name| fields.get(name))
+                    .expect("a draft")
+                    .encode(&ids, &config, &mut bytes)
+            }
+            "server" if has_drafts(vector) => {
+                draft::ServerDraftRef::from_fields(name, |name| fields.get(name))
+                    .expect("a draft")
+                    .encode(&ids, &config, &mut bytes)
+            }
             "client" => ClientPacketRef::from_fields(name, |name| fields.get(name))
                 .expect("a packet")
                 .encode(&config, &mut bytes),
@@ -243,6 +291,11 @@ fn show(report: DecodeError) -> Error {
     Error { kind: kind.into(), offset: Some(report.offset), key: None }
 }
 
+/// Whether a vector is about drafts.
+pub fn has_drafts(vector: &Vector) -> bool {
+    !vector.config["drafts"].is_null()
+}
+
 /// The settings of a vector.
 pub fn config(vector: &Vector) -> CodecConfig {
     let mut config = CodecConfig::default();
@@ -253,6 +306,18 @@ pub fn config(vector: &Vector) -> CodecConfig {
             ("endian_marker", Some("letter"), _) => config.endian_marker = EndianMarker::Letter,
             ("status_digits", Some("hex"), _) => config.status_digits = StatusDigits::Hex,
             ("max_packet", _, Some(max)) => config.max_packet = max,
+            ("drafts", _, _) => {
+                for (name, id) in value.as_object().expect("ids by name") {
+                    let ids = draft_ids();
+                    let client = ClientDraftKind::ALL.iter().find(|kind| kind.name() == name);
+                    let server = ServerDraftKind::ALL.iter().find(|kind| kind.name() == name);
+                    let expected = match &vector.from[..] {
+                        "client" => client.and_then(|kind| ids.client_id(*kind)),
+                        _ => server.and_then(|kind| ids.server_id(*kind)),
+                    };
+                    assert_eq!(id.as_u64(), expected.map(|id| id.0.into()), "{}", vector.name);
+                }
+            }
             _ => panic!("{}: unknown setting {key}: {value}", vector.name),
         }
     }
@@ -289,7 +354,22 @@ impl<'a> Fields<'a> {
                 FieldRef::Opaque(self.bytes(name)?)
             }
             "remaining" | "number" => FieldRef::Number(u32::try_from(value.as_u64()?).ok()?),
-            "message" => FieldRef::Base64(Base64::from_text(value.as_str()?.as_bytes())),
+            "minutes" | "hours" | "days" | "months" | "years" | "gender" | "date_of_birth"
+                if value == "" =>
+            {
+                FieldRef::Text("")
+            }
+            "minutes" | "hours" | "days" | "months" | "years" | "part" => {
+                FieldRef::Number(u32::try_from(value.as_u64()?).ok()?)
+            }
+            "date_of_birth" => {
+                let mut parts = value.as_str()?.split('/').map(|part| part.parse().ok());
+                let mut part = || parts.next().flatten();
+                FieldRef::Date(Date::new(part()?, part()?, part()?)?)
+            }
+            "gender" => FieldRef::Status(value.as_str()?),
+            _ if name.ends_with("_visibility") => FieldRef::Status(value.as_str()?),
+            "data" | "message" => FieldRef::Base64(Base64::from_text(value.as_str()?.as_bytes())),
             "password" => {
                 FieldRef::Password(Secret::new(Base64::from_text(value.as_str()?.as_bytes())))
             }

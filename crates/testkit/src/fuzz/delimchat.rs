@@ -7,10 +7,11 @@ mod session;
 use std::fmt::Debug;
 
 use bytes::Bytes;
+use delimchat_proto::draft;
 use delimchat_proto::{
     Base64, ByteOrder, ByteOrderField, ClientPacket, ClientPacketRef, CodecConfig, DecodeError,
-    DecodeErrorKind, Decoder, EncodeError, EndianMarker, FieldRef, FieldWidth, FromClient,
-    FromServer, Layout, PacketList, Secret, ServerPacket, ServerPacketRef, StatusDigits,
+    DecodeErrorKind, EncodeError, EndianMarker, FieldRef, FieldWidth, FromClient, FromServer,
+    Layout, PacketList, Secret, ServerPacket, ServerPacketRef, StatusDigits,
 };
 
 use super::{Input, Target, file_name};
@@ -38,6 +39,7 @@ pub fn session(fuzz: &[u8]) {
 struct Settings {
     codec: CodecConfig,
     of_server: bool,
+    drafts: bool,
 }
 
 impl Settings {
@@ -46,6 +48,7 @@ impl Settings {
     const LETTER: u8 = 4;
     const HEX: u8 = 8;
     const SHORT: u8 = 16;
+    const DRAFTS: u8 = 32;
 
     fn take(input: &mut Input<'_>) -> Self {
         let flags = input.byte();
@@ -62,7 +65,7 @@ impl Settings {
         if flags & Self::SHORT != 0 {
             codec = codec.max_username(5).max_alias(4).max_email(3).max_text(6);
         }
-        Self { codec, of_server: flags & Self::OF_SERVER != 0 }
+        Self { codec, of_server: flags & Self::OF_SERVER != 0, drafts: flags & Self::DRAFTS != 0 }
     }
 }
 
@@ -70,16 +73,17 @@ impl Settings {
 /// and read as the same.
 pub fn decode(fuzz: &[u8]) {
     let mut input = Input(fuzz);
-    let Settings { codec, of_server } = Settings::take(&mut input);
-    if of_server {
-        decode_side::<FromServer>(input.0, codec);
-    } else {
-        decode_side::<FromClient>(input.0, codec);
+    let Settings { codec, of_server, drafts } = Settings::take(&mut input);
+    match (of_server, drafts) {
+        (false, false) => decode_side::<FromClient>(input.0, codec),
+        (false, true) => decode_side::<draft::FromClient>(input.0, codec),
+        (true, false) => decode_side::<FromServer>(input.0, codec),
+        (true, true) => decode_side::<draft::FromServer>(input.0, codec),
     }
 }
 
 fn decode_side<S: Side>(stream: &[u8], codec: CodecConfig) {
-    let mut decoder = Decoder::<S>::new(codec);
+    let mut decoder = S::decoder(codec);
     let mut rest = stream;
     let mut behind = 0;
     let mut finished = false;
@@ -185,7 +189,7 @@ fn as_modelled(field: FieldRef<'_>) -> model::Field {
 /// of the right size is enough and one byte less isn't, and what is encoded decodes to the same.
 pub fn round_trip(fuzz: &[u8]) {
     let mut input = Input(fuzz);
-    let Settings { codec, of_server } = Settings::take(&mut input);
+    let Settings { codec, of_server, .. } = Settings::take(&mut input);
     while !input.is_empty() {
         if of_server {
             let layouts = ServerPacket::LAYOUTS;
@@ -314,11 +318,12 @@ fn get<'f>(fields: &'f [(&'static str, Made<'f>)], name: &str) -> Option<FieldRe
 /// However a stream is cut into pieces, it comes to the same.
 pub fn chunks(fuzz: &[u8]) {
     let mut input = Input(fuzz);
-    let Settings { codec, of_server } = Settings::take(&mut input);
-    if of_server {
-        chunks_of::<FromServer>(input.0, codec);
-    } else {
-        chunks_of::<FromClient>(input.0, codec);
+    let Settings { codec, of_server, drafts } = Settings::take(&mut input);
+    match (of_server, drafts) {
+        (false, false) => chunks_of::<FromClient>(input.0, codec),
+        (false, true) => chunks_of::<draft::FromClient>(input.0, codec),
+        (true, false) => chunks_of::<FromServer>(input.0, codec),
+        (true, true) => chunks_of::<draft::FromServer>(input.0, codec),
     }
 }
 
@@ -345,6 +350,7 @@ fn settings(vector: &Vector) -> Vec<u8> {
         (Settings::LITTLE_ENDIAN, codec.byte_order == ByteOrder::LittleEndian),
         (Settings::LETTER, codec.endian_marker == EndianMarker::Letter),
         (Settings::HEX, codec.status_digits == StatusDigits::Hex),
+        (Settings::DRAFTS, crate::delimchat::has_drafts(vector)),
     ] {
         flags |= if set { flag } else { 0 };
     }
