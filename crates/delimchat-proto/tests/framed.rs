@@ -71,3 +71,35 @@ fn d0_what_is_bad_is_not_written() {
     assert!(dst.starts_with(b"before\x63\xFF\x01\0\0\0\xFF"));
     assert!(!format!("{codec:?}").contains("secret"));
 }
+
+#[cfg(feature = "draft")]
+#[tokio::test(flavor = "current_thread")]
+async fn d11_drafts_go_both_ways() {
+    use delimchat_proto::PacketId;
+    use delimchat_proto::draft::{
+        self, ClientDraft, ClientDraftKind, DraftIds, ServerDraft, ServerDraftKind,
+    };
+
+    let ids = DraftIds::new()
+        .client(ClientDraftKind::Friend, PacketId(10))
+        .and_then(|ids| ids.server(ServerDraftKind::BanRefused, PacketId(10)))
+        .unwrap();
+    let (near, far) = duplex(7);
+    let codec = PacketCodec::<draft::FromServer>::with_drafts(CodecConfig::default(), ids);
+    let mut near = Framed::new(near, codec);
+    let codec = PacketCodec::<draft::FromClient>::with_drafts(CodecConfig::default(), ids);
+    let mut far = Framed::new(far, codec);
+    let friend: draft::ClientPacket = ClientDraft::Friend { username: "ada".into() }.into();
+    for packet in [friend, ClientPacket::LogOff.into()] {
+        let (sent, got) = tokio::join!(near.send(packet.clone()), far.next());
+        sent.unwrap();
+        assert_eq!(got.unwrap().unwrap(), Ok(packet));
+    }
+    let refused: draft::ServerPacket = ServerDraft::BanRefused.into();
+    let (sent, got) = tokio::join!(far.send(refused.clone()), near.next());
+    sent.unwrap();
+    assert_eq!(got.unwrap().unwrap(), Ok(refused));
+
+    let unban: draft::ClientPacket = ClientDraft::Unban { username: "ada".into() }.into();
+    assert!(matches!(near.send(unban).await, Err(PacketCodecError::Encode(_))), "it has no id");
+}

@@ -2074,6 +2074,30 @@ fn step5_a_client_asks_and_hears_of_rooms_and_aliases() {
 }
 
 #[test]
+fn step5_ids_are_made_of_counters() {
+    let made = UniqueId::new(0x0102_0304_0506_0708, 0x19A_BCDE_FF00);
+    assert_eq!(made.0, *b"\x01\x02\x03\x04\x05\x06\x07\x08\0\0\x01\x9A\xBC\xDE\xFF\0");
+    assert_eq!(RoomId::from_counter(0x0102).0, *b"\0\0\0\0\0\0\x01\x02");
+    // Each request of a session has a number of its own, whatever it is and whatever becomes of it.
+    let (mut client, now) = client();
+    let mut seen = std::collections::BTreeSet::new();
+    for at in 0..50 {
+        let request = match at % 3 {
+            0 => client.send_message(now, ROOM, b"x"),
+            1 => client.join(now, ROOM, b""),
+            _ => client.send_message(now, ROOM, &[7; 3001]),
+        };
+        if let Ok(request) = request {
+            assert!(seen.insert(request) && request.client_message_id() == id(request.number()));
+        } else {
+            client.handle_timeout(now + 60 * SECOND);
+        }
+        discard(&mut client);
+    }
+    assert!(seen.len() > 40);
+}
+
+#[test]
 fn step5_wishes_of_a_kind_are_answered_in_their_order() {
     let (mut client, now) = client();
     let aliases = ["one", "two"].map(|alias| client.change_alias(now, alias).unwrap());

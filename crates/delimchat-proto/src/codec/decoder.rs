@@ -90,6 +90,11 @@ impl<S: Sender> Decoder<S> {
         decoder
     }
 
+    #[cfg(all(feature = "draft", feature = "tokio-util"))]
+    pub(crate) const fn ids(&self) -> &S::Ids {
+        &self.ids
+    }
+
     /// Takes the next packet off the front of `input`, or all of `input` if none is whole yet (`None`). Call
     /// it until it gives `None`.
     ///

@@ -100,3 +100,46 @@ impl codec::Encoder<ClientPacket> for PacketCodec<FromServer> {
         Ok(packet.encode(&self.config, dst)?)
     }
 }
+
+#[cfg(feature = "draft")]
+mod drafts {
+    use bytes::{Bytes, BytesMut};
+    use tokio_util::codec::Encoder;
+
+    use super::{PacketCodec, PacketCodecError};
+    use crate::CodecConfig;
+    use crate::codec::{Decoder, Packets, Sender};
+    use crate::draft::{ClientPacket, DraftIds, FromClient, FromServer, ServerPacket};
+
+    impl<S: Sender + Packets<Ids = DraftIds>> PacketCodec<S> {
+        /// A codec for both directions of a fresh connection on which drafts have these ids (D11). After
+        /// [`new`](Self::new) none has one.
+        pub const fn with_drafts(config: CodecConfig, ids: DraftIds) -> Self {
+            Self { decoder: Decoder::with_ids(config, ids), config, read: Bytes::new() }
+        }
+    }
+
+    impl Encoder<ServerPacket> for PacketCodec<FromClient> {
+        type Error = PacketCodecError;
+
+        fn encode(
+            &mut self,
+            packet: ServerPacket,
+            dst: &mut BytesMut,
+        ) -> Result<(), PacketCodecError> {
+            Ok(packet.encode(self.decoder.ids(), &self.config, dst)?)
+        }
+    }
+
+    impl Encoder<ClientPacket> for PacketCodec<FromServer> {
+        type Error = PacketCodecError;
+
+        fn encode(
+            &mut self,
+            packet: ClientPacket,
+            dst: &mut BytesMut,
+        ) -> Result<(), PacketCodecError> {
+            Ok(packet.encode(self.decoder.ids(), &self.config, dst)?)
+        }
+    }
+}

@@ -26,7 +26,7 @@ macro_rules! drafts {
         table! {
             $(#[$doc])*
             ///
-            /// | from | packet | bytes behind the id |
+            /// | | packet | bytes behind the id |
             /// |---|---|---|
             $letter $enum $ref $kind
             $($name $word $(= $literal)? $({ $($groups)+ })?;)+
@@ -77,7 +77,7 @@ macro_rules! drafts {
 
 drafts! {
     /// What a client may send beyond [`ClientPacket`](crate::ClientPacket).
-    "a client" ClientDraft ClientDraftRef ClientDraftKind client_id
+    "From a client" ClientDraft ClientDraftRef ClientDraftKind client_id
       UpdateUser "update_user" { password: Secret<Base64<B>> | email (may_be_empty): Email<B> | gender: Parsed<Gender, B> | date_of_birth: Parsed<Date, B> | name (may_be_empty): Text<B> };
       Privacy "privacy" { email_visibility: Visibility | gender_visibility: Visibility | date_of_birth_visibility: Visibility | name_visibility: Visibility };
       AvatarHead "avatar_head" { remaining: u32 | data: Base64<B> };
@@ -95,7 +95,7 @@ drafts! {
 
 drafts! {
     /// What a server may send beyond [`ServerPacket`](crate::ServerPacket).
-    "a server" ServerDraft ServerDraftRef ServerDraftKind server_id
+    "From a server" ServerDraft ServerDraftRef ServerDraftKind server_id
       AvatarHead "avatar_head" { remaining: u32 | data: Base64<B> };
       AvatarNext "avatar_next" { part: u8 | data: Base64<B> };
       SilenceRefused "silence_refused" = "SU";
