@@ -620,7 +620,7 @@ impl ClientSide {
         let added = talk.coming.add(unique_id, number, part, &c.clock, times(&c.config));
         if let Added::Whole(room, message) = added {
             answer_if_room(c, &ClientPacketRef::LongMessageReceived { unique_id });
-            let bytes = bytes::Buf::remaining(&message);
+            let bytes = message.footprint();
             c.push_event(ClientEvent::LongMessage { unique_id, room, message }, bytes);
         }
         Ok(())

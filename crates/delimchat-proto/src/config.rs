@@ -411,7 +411,8 @@ mod session {
         /// Events that the application hasn't taken, default 1024, at least 1. At this number input is no longer
         /// wanted.
         pub max_events: usize,
-        /// Bytes of names and messages in such events, default 1 MiB, at least 1. At this number input is no longer
+        /// Bytes of names and messages in such events, each part of a long message counted with 128 more;
+        /// default 1 MiB, at least 1. At this number input is no longer
         /// wanted.
         pub max_event_bytes: usize,
         /// A client's requests without a result, default 1024: more are an error for the caller. On the server, the

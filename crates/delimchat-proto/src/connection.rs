@@ -47,6 +47,11 @@ pub(crate) trait Side: Sized {
         None
     }
 
+    /// Whether packets are held that are still to be handled (step 1).
+    fn has_held(&self) -> bool {
+        false
+    }
+
     /// There may be room to send more.
     fn fill(&mut self, c: &mut Connection<Self>);
 
@@ -412,7 +417,7 @@ impl<S: Side> Endpoint<S> {
                 c.end_by_violation(Violation { kind, offset: bad.offset });
             }
         }
-        if done && c.eof && !c.has_ended() {
+        if done && c.eof && !c.has_ended() && !side.has_held() {
             c.end(End::Clean);
         }
         if c.has_ended() {
@@ -433,7 +438,12 @@ impl<S: Side> Endpoint<S> {
         if c.out.is_empty() {
             return None;
         }
+        let was_waiting = !c.may_read();
         let out = Bytes::from(core::mem::take(&mut c.out));
+        if was_waiting && c.packet_deadline != NEVER {
+            // It was us who kept the rest of the packet waiting.
+            c.packet_deadline = c.clock.after(c.config.packet_timeout());
+        }
         if !c.has_ended() {
             self.side.fill(c);
             if c.eof || c.has_rest() || S::STOPS_READING {

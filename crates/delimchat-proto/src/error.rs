@@ -113,6 +113,15 @@ pub enum Overlong {
     },
 }
 
+impl Overlong {
+    /// Turns its number round: it was read in the other byte order.
+    pub(crate) fn swap_bytes(&mut self) {
+        if let Self::Head { remaining: number, .. } | Self::Next { number, .. } = self {
+            *number = number.swap_bytes();
+        }
+    }
+}
+
 /// Bad content in a field (D0), and where in the field.
 #[derive(Debug, Clone, Copy, PartialEq, Eq, Error)]
 #[error("{kind} at byte {offset}")]

@@ -33,6 +33,11 @@ impl LongMessage {
         self.parts.iter()
     }
 
+    /// Bytes that it takes, about: each part has some of its own.
+    pub(crate) fn footprint(&self) -> usize {
+        self.parts.len().saturating_mul(128).saturating_add(self.remaining)
+    }
+
     /// All of it in one piece.
     pub fn to_vec(&self) -> Vec<u8> {
         let mut joined = Vec::with_capacity(self.remaining);

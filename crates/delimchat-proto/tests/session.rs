@@ -2466,3 +2466,325 @@ fn the_link_may_be_cut_at_every_byte() {
         run(Some(cut_after));
     }
 }
+
+#[test]
+fn step4_okay_only_once_all_parts_are_sent() {
+    let limits = Limits::default().max_transmit_bytes(5000);
+    let (mut client, now) = client_of(ClientConfig::default().limits(limits));
+    let number = client.send_message(now, ROOM, &text(4)).unwrap().number();
+    discard(&mut client);
+    // Two parts fit; the third isn't sent. Okay for three is a server's lie.
+    client.handle_input(
+        now,
+        &encoded(&[head_okay(number), part_okay(number), part_okay(number), part_okay(number)]),
+    );
+    assert_eq!(events(&mut client), []);
+}
+
+#[test]
+fn step1_a_client_that_is_logged_in_waits_for_no_login() {
+    let (client, _) = client();
+    assert_eq!(client.poll_timeout(), None);
+    let now = epoch();
+    let mut client = Client::new(Arc::default(), now);
+    client.login(now, "ada", b"wrong").unwrap();
+    client.handle_input(now, b"\x03\xFF\x03\x02\x03\0");
+    assert_eq!(client.poll_timeout(), None, "refused: nothing to wait for either");
+}
+
+#[test]
+fn step5_wishes_of_one_kind_are_answered_in_their_order() {
+    let (mut client, now) = client();
+    let [first, second] = ["one", "two"].map(|alias| client.change_alias(now, alias).unwrap());
+    client.handle_input(now, b"\xA7\xFF\x07\0\xA7\xFF\x03\0");
+    let in_use = Outcome::AliasRefused(NewAliasStatus::AlreadyInUse);
+    assert_eq!(events(&mut client), [outcome(first, in_use), outcome(second, Outcome::Okay)]);
+}
+
+#[test]
+fn step5_a_wish_has_one_outcome_while_other_requests_are_open() {
+    let (mut client, now) = client();
+    client.send_message(now, ROOM, b"open").unwrap();
+    let alias = client.change_alias(now, "one").unwrap();
+    client.handle_input(now, b"\xA7\xFF\x03\0\xA7\xFF\x03\0");
+    assert_eq!(
+        events(&mut client),
+        [outcome(alias, Outcome::Okay), ClientEvent::Stray(PacketId(0xA7))]
+    );
+}
+
+#[test]
+fn step4_a_client_that_cannot_send_asks_and_answers_nothing_more() {
+    let limits = Limits::default().max_transmit_bytes(100);
+    let (mut client, now) = client_of(ClientConfig::default().limits(limits));
+    let number = client.send_message(now, ROOM, &text(3)).unwrap().number();
+    discard(&mut client);
+    client.handle_input(now, &encoded(&[head_okay(number)]));
+    // One part of 4 KB waits: there is no room.
+    let client_message_id = id(number);
+    let message = Base64::of(&b"x"[..]);
+    let (unique_id, room) = (uid(1), ROOM);
+    hears(
+        &mut client,
+        now,
+        &[
+            ServerPacketRef::ResendLongMessageHead { client_message_id },
+            ServerPacketRef::ResendLongMessageNext { number: 1, client_message_id },
+            ServerPacketRef::LongMessageDeliveryHead { remaining: 1, unique_id, room, message },
+            ServerPacketRef::LongMessageDeliveryNext { number: 1, unique_id, message },
+            ServerPacketRef::LongMessageDeliveryHead {
+                remaining: 9,
+                unique_id: uid(2),
+                room,
+                message,
+            },
+        ],
+    );
+    client.handle_timeout(now + 2 * SECOND);
+    let heard: Vec<_> = sent_by(&mut client).iter().map(ClientPacket::name).collect();
+    assert_eq!(heard, ["long_message_next", "long_message_next"]);
+}
+
+#[test]
+fn d3_what_goes_on_without_an_end_is_answered_once() {
+    let (mut server, now) = member();
+    // No `00` for four times `max_packet`.
+    server.handle_input(now, &[b"\x50!".to_vec(), vec![b'x'; 4 * 8192]].concat());
+    assert_eq!(sent(&mut server), [ServerPacket::BadShortMessage]);
+}
+
+#[test]
+fn d3_the_timer_of_a_packet_begins_anew_at_each_resumption() {
+    let (mut server, now) = member();
+    // A `00` in its identifier; what is behind that begins a packet again, U80 by chance.
+    server.handle_input(now, b"\x50\xFF\0\x50\xFF\x01");
+    server.handle_timeout(now + 10 * SECOND);
+    assert_eq!(sent(&mut server), [ServerPacket::BadShortMessage]);
+    assert_eq!(server.poll_timeout(), Some(now + 20 * SECOND));
+}
+
+#[test]
+fn time_stands_still_until_all_events_are_taken() {
+    let limits = Limits::default().max_events(2);
+    let (mut server, now) = member_of(ServerConfig::default().limits(limits));
+    says(&mut server, now, &[head(1, 2, b"x")]);
+    let packets: Vec<_> = (0..5).map(|number| short(number, ROOM, b"x")).collect();
+    says(&mut server, now, &packets);
+    assert!(server.poll_event().is_some());
+    assert_eq!((server.wants_input(), server.poll_timeout()), (false, None));
+    server.handle_timeout(now + 60 * SECOND);
+    assert_eq!(events(&mut server).len(), 4);
+}
+
+#[test]
+fn nothing_is_wanted_or_taken_behind_the_end_of_the_stream() {
+    let limits = Limits::default().max_events(2);
+    let (mut server, now) = member_of(ServerConfig::default().limits(limits));
+    says(&mut server, now, &[short(1, ROOM, b"x"), short(2, ROOM, b"y")]);
+    server.handle_eof(now);
+    assert!(server.poll_event().is_some());
+    assert_eq!((server.ended(), server.wants_input()), (None, false));
+    says(&mut server, now, &[short(3, ROOM, b"z")]);
+    assert_eq!((events(&mut server).len(), server.ended()), (1, Some(&End::Clean)));
+}
+
+#[test]
+fn d3_a_violation_is_where_its_packet_begins() {
+    let (mut server, now) = guest(ServerConfig::default());
+    server.handle_input(
+        now,
+        &[b"\0\0".to_vec(), from_client(&codec(), &[short(1, ROOM, b"x")])].concat(),
+    );
+    assert_violation(&server, ViolationKind::NotLoggedIn(PacketId(0x50)), 2);
+}
+
+#[test]
+fn step4_progress_gives_no_more_resends() {
+    let (mut server, now) = member();
+    says(&mut server, now, &[head(1, 9, b"x")]);
+    let mut asked = 0;
+    for round in 1..=6_u32 {
+        server.handle_timeout(now + 4 * round * SECOND);
+        asked += usize::from(sent(&mut server).contains(&ServerPacket::ResendLongMessageNext {
+            number: 9,
+            client_message_id: id(1),
+        }));
+        says(&mut server, now + 4 * round * SECOND, &[next(1, round, b"x")]);
+    }
+    assert_eq!(asked, 3);
+}
+
+#[test]
+fn step4_one_timeout_asks_once() {
+    let config = ServerConfig::default().resend_after(Duration::ZERO);
+    let (mut server, now) = member_of(config);
+    says(&mut server, now, &[head(1, 1, b"x")]);
+    discard(&mut server);
+    server.handle_timeout(now);
+    assert_eq!(sent(&mut server).len(), 1);
+}
+
+#[test]
+fn step4_a_part_that_is_not_sent_yet_is_not_sent_again() {
+    let limits = Limits::default();
+    let (mut client, now) = client_of(ClientConfig::default().limits(limits));
+    let number = client.send_message(now, ROOM, &text(2)).unwrap().number();
+    discard(&mut client);
+    hears(
+        &mut client,
+        now,
+        &[ServerPacketRef::ResendLongMessageNext { number: 1, client_message_id: id(number) }],
+    );
+    assert_eq!(client.poll_transmit(), None);
+}
+
+#[test]
+fn d6_numbers_stay_where_the_login_changes_no_byte_order() {
+    let (mut server, now) = guest(ServerConfig::default());
+    let message = Base64::of(&b"x"[..]);
+    let head = ClientPacketRef::LongMessageHead {
+        remaining: 1,
+        client_message_id: id(1),
+        room: RoomId::GLOBAL,
+        message,
+    };
+    says(&mut server, now, &[login(), head, next(1, 1, b"y")]);
+    server.accept(now).unwrap();
+    let seen = events(&mut server);
+    assert!(
+        matches!(seen[..], [ServerEvent::Login { .. }, ServerEvent::LongMessage { .. }]),
+        "{seen:?}"
+    );
+    assert!(sent(&mut server).contains(&head_okay(1)));
+}
+
+#[test]
+fn step1_a_failed_login_gives_time_for_another() {
+    let config = ServerConfig::default();
+    let (mut server, now) = guest(config.clone());
+    let at = just_before(now + config.login_timeout);
+    server.handle_input(at, &raw(0x02, &[b"", b"eA==", b"\x02"]));
+    assert_eq!(server.poll_timeout(), Some(at + config.login_timeout));
+}
+
+#[test]
+fn step4_a_receipt_is_for_all_of_an_id() {
+    let (mut server, now) = member();
+    server.deliver(now, UniqueId::new(1, 1), ROOM, "bob", "", &text(2)).unwrap();
+    discard(&mut server);
+    let (right, other) = (UniqueId::new(1, 1), UniqueId::new(1, 2));
+    says(&mut server, now, &[ClientPacketRef::LongMessageReceived { unique_id: other }]);
+    assert_eq!(
+        sent(&mut server),
+        [ServerPacket::UnknownLongReceipt { unique_id_prefix: other.prefix() }]
+    );
+    says(&mut server, now, &[ClientPacketRef::LongMessageReceived { unique_id: right }]);
+    assert_eq!(events(&mut server), [ServerEvent::Received { unique_id: right }]);
+}
+
+#[test]
+fn step4_a_long_message_of_tiny_parts_counts_what_it_takes() {
+    let config = ServerConfig::default();
+    let (mut server, now) = member_of(config.clone());
+    let streams: Vec<Vec<u8>> = (0..1024)
+        .map(|number| {
+            let mut packets = vec![head(number, 256, b"a")];
+            packets.extend((1..=256).map(|part| next(number, part, b"b")));
+            from_client(&codec(), &packets)
+        })
+        .collect();
+    let used = testkit::measure(|| {
+        for stream in &streams {
+            if !server.wants_input() {
+                break;
+            }
+            server.handle_input(now, stream);
+            while server.poll_transmit().is_some() {}
+        }
+    });
+    assert!(!server.wants_input());
+    assert!(used.bytes_max <= config.max_memory(10_000) as u64, "{used:?}");
+}
+
+#[test]
+fn d5_a_packet_that_we_keep_waiting_is_not_overdue() {
+    let limits = Limits::default().max_transmit_bytes(1000);
+    let (mut server, now) = member_of(ServerConfig::default().limits(limits));
+    let bytes = from_client(&codec(), &[short(1, ROOM, b"one")]);
+    server.handle_input(now, &bytes[..5]);
+    server.deliver(now, uid(1), ROOM, "bob", "", &[7; 1000]).unwrap();
+    assert!(!server.wants_input());
+    assert_eq!(server.poll_timeout(), None);
+    let later = now + 20 * SECOND;
+    server.handle_timeout(later);
+    while server.poll_transmit().is_some() {}
+    assert_eq!(server.poll_timeout(), Some(later + 10 * SECOND));
+    server.handle_timeout(later);
+    server.handle_input(later, &bytes[5..]);
+    assert!(matches!(events(&mut server)[..], [ServerEvent::Message { .. }]));
+}
+
+#[test]
+fn d6_numbers_of_messages_that_are_too_long_are_turned_round_as_well() {
+    for whole in [true, false] {
+        let (mut server, now) = guest(ServerConfig::default());
+        let mut login = from_client(&codec(), &[login()]);
+        let order = login.len() - 2;
+        login[order] = 1;
+        server.handle_input(now, &login);
+        let message = "A".repeat(4004);
+        let mut packet =
+            raw(0x57, &[&2_u32.to_le_bytes(), &id(7).0, b"00000000", message.as_bytes()]);
+        if !whole {
+            packet.pop();
+        }
+        server.handle_input(now, &packet);
+        server.accept(now).unwrap();
+        let (room, message) = (LongRoomStatus::Okay, LongMessageStatus::Invalid);
+        assert_eq!(sent(&mut server)[1], head_result(7, HeadCountStatus::Okay, room, message));
+    }
+    let (mut server, now) = guest(ServerConfig::default());
+    let mut login = from_client(&codec(), &[login()]);
+    let order = login.len() - 2;
+    login[order] = 1;
+    server.handle_input(now, &login);
+    server.handle_input(now, &raw(0x57, &[&2_u32.to_le_bytes(), &id(1).0, b"00000000", b"eA=="]));
+    let message = "A".repeat(4004);
+    server.handle_input(now, &raw(0x5B, &[&2_u32.to_le_bytes(), &id(1).0, message.as_bytes()]));
+    server.accept(now).unwrap();
+    let Some(ServerPacket::LongMessageNextResult { number_status, .. }) = sent(&mut server).pop()
+    else {
+        panic!()
+    };
+    assert_eq!(number_status, PartNumberStatus::Okay);
+}
+
+#[test]
+fn step1_what_is_held_is_handled_though_the_stream_has_ended() {
+    let (mut server, now) = guest(ServerConfig::default());
+    let short = short(1, RoomId::GLOBAL, b"one");
+    says(&mut server, now, &[login(), short, ClientPacketRef::LogOff]);
+    server.handle_eof(now);
+    assert_eq!(server.ended(), None);
+    server.accept(now).unwrap();
+    let seen = events(&mut server);
+    assert!(
+        matches!(seen[..], [ServerEvent::Login { .. }, ServerEvent::Message { .. }, ..]),
+        "{seen:?}"
+    );
+    assert_eq!(server.ended(), Some(&End::Clean));
+    // With nothing held there is nothing to wait for.
+    let (mut server, now) = guest(ServerConfig::default());
+    says(&mut server, now, &[login()]);
+    server.handle_eof(now);
+    assert_eq!(server.ended(), Some(&End::Clean));
+}
+
+#[test]
+fn step4_long_messages_on_their_way_differ_in_what_a_resend_asks_by() {
+    let (mut server, now) = member();
+    let [one, two, other] = [UniqueId::new(1, 1), UniqueId::new(1, 2), UniqueId::new(2, 1)];
+    server.deliver(now, one, ROOM, "bob", "", &text(2)).unwrap();
+    assert_eq!(server.deliver(now, two, ROOM, "bob", "", &text(2)), Err(SendError::DuplicateId));
+    server.deliver(now, other, ROOM, "bob", "", &text(2)).unwrap();
+}

@@ -236,8 +236,13 @@ impl<S: Sender> Decoder<S> {
     }
 
     /// The byte order from the next packet on (D6).
-    pub const fn set_byte_order(&mut self, order: ByteOrder) {
-        self.config.byte_order = order;
+    pub fn set_byte_order(&mut self, order: ByteOrder) {
+        if core::mem::replace(&mut self.config.byte_order, order) != order
+            && let Some(DecodeError { kind: DecodeErrorKind::MessageTooLong(overlong), .. }) =
+                &mut self.skipped
+        {
+            overlong.swap_bytes();
+        }
     }
 
     /// Whether the input is all that there is to look at.

@@ -9,10 +9,10 @@ use smallwire_core::clock::NEVER;
 
 use super::{Deciding, Held, ServerConnection, ServerSide, answer};
 use crate::{
-    Base64, ByteOrder, ByteOrderField, ClientPacket, DecideError, Email, LoginByteOrderStatus,
-    LoginPasswordStatus, LoginRefusal, LoginUsernameStatus, RegisterEmailStatus,
-    RegisterPasswordStatus, RegisterRefusal, RegisterUsernameStatus, ServerEvent, ServerPacketRef,
-    SessionError, Username,
+    Base64, ByteOrder, ByteOrderField, ClientPacket, DecideError, DecodeError, DecodeErrorKind,
+    Email, LoginByteOrderStatus, LoginPasswordStatus, LoginRefusal, LoginUsernameStatus,
+    RegisterEmailStatus, RegisterPasswordStatus, RegisterRefusal, RegisterUsernameStatus,
+    ServerEvent, ServerPacketRef, SessionError, Username,
 };
 
 impl ServerSide {
@@ -57,13 +57,16 @@ impl ServerSide {
     pub(super) fn set_byte_order(&mut self, c: &mut ServerConnection, order: ByteOrder) {
         let held = self.held.as_mut().filter(|_| c.receives != order);
         for (_, packet) in held.into_iter().flat_map(|held| &mut held.packets) {
-            if let Ok(
-                ClientPacket::LongMessageHead { remaining: number, .. }
-                | ClientPacket::LongMessageNext { number, .. }
-                | ClientPacket::ResendDeliveryNext { number, .. },
-            ) = packet
-            {
-                *number = number.swap_bytes();
+            match packet {
+                Ok(
+                    ClientPacket::LongMessageHead { remaining: number, .. }
+                    | ClientPacket::LongMessageNext { number, .. }
+                    | ClientPacket::ResendDeliveryNext { number, .. },
+                ) => *number = number.swap_bytes(),
+                Err(DecodeError { kind: DecodeErrorKind::MessageTooLong(overlong), .. }) => {
+                    overlong.swap_bytes();
+                }
+                _ => {}
             }
         }
         c.receives = order;

@@ -125,7 +125,9 @@ impl ServerSide {
 
     pub(super) fn check_new(&self, unique_id: UniqueId) -> Result<(), SendError> {
         let is_going = |talk: &Talk| {
-            talk.unacked.contains(&unique_id) || talk.going.iter().any(|g| g.id == unique_id)
+            talk.unacked.contains(&unique_id)
+                // A U99 says no more of it.
+                || talk.going.iter().any(|going| going.id.prefix() == unique_id.prefix())
         };
         if self.talk.as_deref().is_some_and(is_going) {
             return Err(SendError::DuplicateId);
@@ -191,7 +193,7 @@ impl ServerSide {
                 if let Added::Whole(room, message) =
                     coming.add(id, number, part, &c.clock, times(&c.config))
                 {
-                    let bytes = bytes::Buf::remaining(&message);
+                    let bytes = message.footprint();
                     let client_message_id = id;
                     let event = ServerEvent::LongMessage { client_message_id, room, message };
                     c.push_event(event, bytes);
@@ -338,7 +340,7 @@ pub(super) fn long_payload<B: AsRef<[u8]>>(
 
 /// Bytes of their own, no more than they need; `None` if it isn't base64.
 pub(super) fn payload<B: AsRef<[u8]>>(message: &Base64<B>) -> Option<Bytes> {
-    message.payload().ok().map(Bytes::from)
+    message.payload().ok().map(|payload| payload.into_boxed_slice().into())
 }
 
 pub(super) fn too_long(c: &ServerConnection, len: usize) -> SendError {

@@ -761,6 +761,10 @@ impl Side for ServerSide {
         Some(handled.map_err(|kind| Violation { kind, offset }))
     }
 
+    fn has_held(&self) -> bool {
+        self.held.as_ref().is_some_and(|held| !held.packets.is_empty())
+    }
+
     fn fill(&mut self, c: &mut ServerConnection) {
         let Some(talk) = &mut self.talk else { return };
         for outgoing in &mut talk.going {
