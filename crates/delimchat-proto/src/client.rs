@@ -290,7 +290,8 @@ enum What {
 struct Talk {
     /// By number, and so by deadline.
     requests: BTreeMap<u32, (What, Time)>,
-    /// Wishes among them, in the order in which they are answered.
+    /// Wishes among them, in the order in which they are answered, and those given up, whose results may
+    /// still come.
     wishes: BTreeSet<(Kind, RoomId, u32)>,
     coming: Assemblies<UniqueId>,
     going: Vec<Outgoing<u32>>,
@@ -371,7 +372,8 @@ impl ClientSide {
             if talk.going.is_empty() {
                 talk.going = Vec::new();
             }
-            if talk.requests.is_empty() && talk.going.is_empty() && talk.coming.is_empty() {
+            let has_requests = !(talk.requests.is_empty() && talk.wishes.is_empty());
+            if !has_requests && talk.going.is_empty() && talk.coming.is_empty() {
                 self.talk = None;
             }
         }
@@ -496,10 +498,16 @@ impl ClientSide {
         result: Outcome,
     ) {
         let range = (kind, room, 0)..=(kind, room, u32::MAX);
-        let oldest = self.talk.as_ref().and_then(|talk| talk.wishes.range(range).next());
-        let Some((_, _, number)) = oldest.copied() else { return stray(c, packet) };
-        self.close(number);
-        outcome(c, number, result);
+        let oldest = self.talk.as_ref().and_then(|talk| talk.wishes.range(range).next().copied());
+        let Some(wish @ (_, _, number)) = oldest else { return stray(c, packet) };
+        if self.close(number).is_some() {
+            outcome(c, number, result);
+        } else {
+            // It was given up before.
+            self.talk().wishes.remove(&wish);
+            self.release();
+            stray(c, packet);
+        }
     }
 
     // Long messages to the server (step 4).
@@ -829,7 +837,12 @@ impl Side for ClientSide {
         let Some(talk) = &mut self.talk else { return false };
         let oldest = talk.requests.first_key_value().filter(|(_, (_, due))| *due <= time);
         if let Some(number) = oldest.map(|(number, _)| *number) {
-            self.close(number);
+            if talk.wishes.len() > c.limits().max_pending {
+                self.close(number);
+            } else {
+                talk.requests.remove(&number);
+                self.release();
+            }
             outcome(c, number, Outcome::TimedOut);
             return true;
         }

@@ -90,7 +90,7 @@ pub enum ClientEvent {
     /// The server found a packet of ours broken, or doesn't know the message that it is about: S82, S85, S86, S89,
     /// S93, S97, S98, S101 or S102.
     Complaint(PacketId),
-    /// A result of nothing that awaits one: late, twice or made up.
+    /// A result of nothing that awaits one: late, twice or made up. Those of long messages aren't told.
     Stray(PacketId),
     /// A packet with content that can't be read; it is as if it hadn't come (D0).
     BadContent {

@@ -2788,3 +2788,36 @@ fn step4_long_messages_on_their_way_differ_in_what_a_resend_asks_by() {
     assert_eq!(server.deliver(now, two, ROOM, "bob", "", &text(2)), Err(SendError::DuplicateId));
     server.deliver(now, other, ROOM, "bob", "", &text(2)).unwrap();
 }
+
+#[test]
+fn step5_a_late_result_is_not_that_of_the_next_wish() {
+    let (mut client, now) = client();
+    let first = client.change_alias(now, "one").unwrap();
+    let now = now + 30 * SECOND;
+    client.handle_timeout(now);
+    assert_eq!(events(&mut client), [outcome(first, Outcome::TimedOut)]);
+    let second = client.change_alias(now, "two").unwrap();
+    client.handle_input(now, b"\xA7\xFF\x07\0\xA7\xFF\x03\0\xA7\xFF\x03\0");
+    let stray = ClientEvent::Stray(PacketId(0xA7));
+    assert_eq!(events(&mut client), [stray.clone(), outcome(second, Outcome::Okay), stray]);
+}
+
+#[test]
+fn step5_wishes_that_are_never_answered_do_not_pile_up() {
+    let limits = Limits::default().max_pending(4);
+    let (mut client, mut now) = client_of(ClientConfig::default().limits(limits));
+    let mut kept = 0;
+    for round in 0..100 {
+        let used = testkit::measure(|| {
+            for _ in 0..4 {
+                client.change_alias(now, "x").unwrap();
+            }
+            discard(&mut client);
+            now += 30 * SECOND;
+            client.handle_timeout(now);
+            discard(&mut client);
+        });
+        kept += used.bytes_current;
+        assert!(kept < 4096, "{round}: {kept} bytes");
+    }
+}

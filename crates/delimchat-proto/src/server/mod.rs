@@ -137,7 +137,7 @@ impl Server {
     /// Lets the client into a room (step 5). Tell those in it with [`user_joined`](Self::user_joined).
     ///
     /// # Errors
-    /// It awaits no answer.
+    /// It awaits no answer, or the client is in `max_rooms` rooms: it has been told that it isn't authorized.
     pub fn accept_join(&mut self, now: Instant, id: JoinId) -> Result<(), AnswerError> {
         let (c, side) = self.0.at(now);
         let room = side.take_question(c, id.0, Question::room)?;
