@@ -27,7 +27,9 @@ fn the_vectors_read_and_write_as_they_say() {
     let file: Value = serde_json::from_str(file).unwrap();
     let vectors = file["vectors"].as_array().unwrap();
     assert!(vectors.len() > 100);
-    for vector in vectors {
+    // Which ids drafts have is for an embedder to say (D11).
+    let is_draft = |vector: &&Value| vector["config"].get("drafts").is_some();
+    for vector in vectors.iter().filter(|vector| !is_draft(vector)) {
         let name = vector["name"].as_str().unwrap();
         let args = format!("--hex --show-secrets {}", options_of(vector, OPTIONS));
         let bytes = vector["bytes"].as_str().unwrap();
