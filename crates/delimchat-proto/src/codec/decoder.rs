@@ -237,10 +237,9 @@ impl<S: Sender> Decoder<S> {
 
     /// The byte order from the next packet on (D6).
     pub fn set_byte_order(&mut self, order: ByteOrder) {
-        if core::mem::replace(&mut self.config.byte_order, order) != order
-            && let Some(DecodeError { kind: DecodeErrorKind::MessageTooLong(overlong), .. }) =
-                &mut self.skipped
-        {
+        let is_other = core::mem::replace(&mut self.config.byte_order, order) != order;
+        let kind = self.skipped.as_mut().filter(|_| is_other).map(|skipped| &mut skipped.kind);
+        if let Some(DecodeErrorKind::MessageTooLong(overlong)) = kind {
             overlong.swap_bytes();
         }
     }
