@@ -167,12 +167,16 @@ impl<S: Side> Connection<S> {
         !S::STOPS_READING || self.has_room()
     }
 
+    fn waiting(&mut self) -> &mut Waiting<S::Event> {
+        self.waiting.get_or_insert_with(|| {
+            let (events, rest) = (VecDeque::new(), Bytes::new());
+            Box::new(Waiting { events, event_bytes: 0, rest })
+        })
+    }
+
     /// Queues an event, with so many bytes of names and messages in it.
     pub(crate) fn push_event(&mut self, event: S::Event, bytes: usize) {
-        let waiting = self.waiting.get_or_insert_with(|| {
-            let rest = Bytes::new();
-            Box::new(Waiting { events: VecDeque::new(), event_bytes: 0, rest })
-        });
+        let waiting = self.waiting();
         waiting.events.push_back(event);
         waiting.event_bytes = waiting.event_bytes.saturating_add(bytes);
     }
@@ -184,11 +188,7 @@ impl<S: Side> Connection<S> {
 
     fn keep_rest(&mut self, rest: Bytes) {
         if !rest.is_empty() {
-            let waiting = self.waiting.get_or_insert_with(|| {
-                let events = VecDeque::new();
-                Box::new(Waiting { events, event_bytes: 0, rest: Bytes::new() })
-            });
-            waiting.rest = rest;
+            self.waiting().rest = rest;
         }
     }
 
@@ -379,10 +379,7 @@ impl<S: Side> Endpoint<S> {
         let Self { decoder, connection: c, side } = self;
         let before = decoder.offset();
         let done = loop {
-            if c.has_ended() {
-                break false;
-            }
-            if c.is_full() || !c.may_read() {
+            if c.has_ended() || c.is_full() || !c.may_read() {
                 break false;
             }
             if let Some(handled) = side.handle_held(c) {

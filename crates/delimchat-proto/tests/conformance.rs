@@ -371,7 +371,6 @@ fn an_idle_session_is_small_and_keeps_its_names_and_rooms() {
     // What a client keeps is nothing; what a server keeps is a name, an alias and some rooms.
     assert_eq!(testkit::measure(|| drop(client)).bytes_current, 0);
     assert!(used.bytes_current <= 160, "{} bytes", used.bytes_current);
-    println!("{} {} {}", size_of::<Server>(), size_of::<Client>(), used.bytes_current);
 }
 
 #[test]
