@@ -64,6 +64,10 @@ fn decode(c: &mut Criterion) {
             case(&mut group, "any-delimiter", pieces, || {
                 subjects::any_delimiter(&mut codec, &mut buffer, black_box(&slices))
             });
+            let (mut codec, mut buffer) = (subjects::any_delimiter_codec(), BytesMut::new());
+            case(&mut group, "any-delimiter-passing", pieces, || {
+                subjects::any_delimiter_passing(&mut codec, &mut buffer, black_box(&slices))
+            });
             group.finish();
 
             if reads.name == READS[2].name {
@@ -82,6 +86,10 @@ fn decode(c: &mut Criterion) {
             let (mut codec, mut buffer) = (subjects::any_delimiter_codec(), BytesMut::new());
             case(&mut group, "any-delimiter", pieces, || {
                 subjects::any_delimiter_payload(&mut codec, &mut buffer, black_box(&slices))
+            });
+            let (mut codec, mut buffer) = (subjects::any_delimiter_codec(), BytesMut::new());
+            case(&mut group, "any-delimiter-strings", pieces, || {
+                subjects::any_delimiter_strings(&mut codec, &mut buffer, black_box(&slices))
             });
             group.finish();
         }

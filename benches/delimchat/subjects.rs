@@ -13,13 +13,9 @@ use tokio_util::codec::{AnyDelimiterCodec, Decoder as _};
 pub(crate) fn borrowed(decoder: &mut Decoder<FromServer>, reads: &[&[u8]]) -> usize {
     let mut packets = 0;
     for mut input in reads.iter().copied() {
-        while let Some(packet) = decoder.decode(&mut input).unwrap() {
-            let ServerPacket::ShortMessageDelivery { unique_id, room, username, alias, message } =
-                &packet
-            else {
-                unreachable!()
-            };
-            black_box((&unique_id.0, &room.0, username.as_bytes(), alias.as_bytes(), message));
+        while let Some(packet) = decoder.decode(&mut input).as_ref().unwrap() {
+            let ServerPacket::ShortMessageDelivery { .. } = packet else { unreachable!() };
+            black_box(packet);
             packets += 1;
         }
     }
@@ -34,7 +30,7 @@ pub(crate) fn borrowed_payload(
 ) -> usize {
     let mut packets = 0;
     for mut input in reads.iter().copied() {
-        while let Some(packet) = decoder.decode(&mut input).unwrap() {
+        while let Some(packet) = decoder.decode(&mut input).as_ref().unwrap() {
             let ServerPacket::ShortMessageDelivery { unique_id, room, username, alias, message } =
                 packet
             else {
@@ -55,14 +51,14 @@ pub(crate) fn owned_payload(decoder: &mut Decoder<FromServer>, reads: &[Bytes]) 
     let mut packets = 0;
     for read in reads {
         let mut input = read.clone();
-        while let Some(packet) = decoder.decode_bytes(&mut input).unwrap() {
-            let ServerPacket::ShortMessageDelivery { username, alias, message, .. } = &packet
+        while let Some(packet) = decoder.decode_bytes(&mut input).as_ref().unwrap() {
+            let ServerPacket::ShortMessageDelivery { username, alias, message, .. } = packet
             else {
                 unreachable!()
             };
             black_box((username.as_str().unwrap(), alias.as_str().unwrap()));
             black_box(message.payload().unwrap());
-            black_box(&packet);
+            black_box(packet);
             packets += 1;
         }
     }
@@ -104,8 +100,26 @@ pub(crate) fn any_delimiter_codec() -> AnyDelimiterCodec {
 }
 
 /// As `Framed` does: each read goes to the end of the buffer, then all that is whole comes out, and is split
-/// at each `FF`.
+/// at each `FF` into its fields.
 pub(crate) fn any_delimiter(
+    codec: &mut AnyDelimiterCodec,
+    buffer: &mut BytesMut,
+    reads: &[&[u8]],
+) -> usize {
+    let mut pieces = 0;
+    for read in reads {
+        buffer.extend_from_slice(read);
+        while let Some(piece) = codec.decode(buffer).unwrap() {
+            let fields: Vec<_> = piece.split(|byte| *byte == 0xFF).collect();
+            black_box(&fields);
+            pieces += 1;
+        }
+    }
+    pieces
+}
+
+/// The same, where each field is only passed by.
+pub(crate) fn any_delimiter_passing(
     codec: &mut AnyDelimiterCodec,
     buffer: &mut BytesMut,
     reads: &[&[u8]],
@@ -152,6 +166,27 @@ fn delivery(piece: &[u8]) -> Option<Delivery> {
     let message = BASE64_STANDARD.decode(fields.next()?).ok()?;
     let good = id == [0x53] && unique_id.len() == 16 && room.len() == 8 && fields.next().is_none();
     good.then_some((unique_id, room, username, alias, message))
+}
+
+/// The same with every field made into a `String`, as one would who takes a packet for text.
+pub(crate) fn any_delimiter_strings(
+    codec: &mut AnyDelimiterCodec,
+    buffer: &mut BytesMut,
+    reads: &[&[u8]],
+) -> usize {
+    let mut pieces = 0;
+    for read in reads {
+        buffer.extend_from_slice(read);
+        while let Some(piece) = codec.decode(buffer).unwrap() {
+            let fields = piece.split(|byte| *byte == 0xFF);
+            let fields: Vec<_> =
+                fields.map(|field| String::from_utf8_lossy(field).into_owned()).collect();
+            let message = fields.last().map(|text| BASE64_STANDARD.decode(text));
+            black_box((&fields, message));
+            pieces += 1;
+        }
+    }
+    pieces
 }
 
 /// How many pieces the codec makes of a stream, and how many of them are packets.

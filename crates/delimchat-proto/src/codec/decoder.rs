@@ -4,7 +4,7 @@ use core::marker::PhantomData;
 
 use bytes::{Buf, Bytes};
 
-use super::scan::{Decoded, Progress, Scan, Stop};
+use super::scan::{Decoded, Progress, Scan, Stop, Then};
 use super::sender::Sender;
 use crate::message::BASE64_LIMIT;
 use crate::{ByteOrder, CodecConfig, DecodeError, DecodeErrorKind, Expected, PacketId};
@@ -100,41 +100,44 @@ impl<S: Sender> Decoder<S> {
     ///
     /// # Errors
     /// What stands there is no packet (D3, D4): it is gone, and the next call goes on behind it.
-    #[inline]
     pub fn decode<'a, 'i: 'a>(
         &'a mut self,
         input: &mut &'i [u8],
-    ) -> Result<Option<S::Packet<&'a [u8]>>, DecodeError> {
-        let mut decoded = Ok(None);
-        loop {
-            let mut stopped = None;
-            if self.is_plain() {
-                self.skip_ends(input);
-                let mut scan = Scan::new(window(input, &self.config), Progress::NONE, &self.config);
-                match S::parse::<false>(&self.ids, &mut scan, &mut decoded) {
-                    Ok(()) => {
-                        let len = scan.len();
-                        *input = input.get(len..).unwrap_or_default();
-                        self.pass(len);
-                        break;
-                    }
-                    Err(stop) => stopped = Some((stop, scan.progress)),
-                }
-            }
-            match self.next(stopped, input) {
-                Ok(Found::Nothing) => break,
-                Ok(Found::Input) => {}
-                Ok(Found::Carried(len)) => {
-                    self.lend(len, &mut decoded);
-                    break;
-                }
-                Err(report) => {
-                    decoded = Err(report);
-                    break;
-                }
-            }
+    ) -> Decoded<S::Packet<&'a [u8]>> {
+        if !self.is_plain() {
+            return self.carry_on(input);
         }
-        decoded
+        self.skip_ends(input);
+        let mut scan = Scan::new(window(input, &self.config), Progress::NONE, self.config);
+        let ids = self.ids;
+        S::parse::<false, _>(&ids, &mut scan, Lend { decoder: self, input })
+    }
+
+    /// As [`decode`](Self::decode), where something is carried or skipped.
+    #[cold]
+    #[inline(never)]
+    fn carry_on<'a, 'i: 'a>(
+        &'a mut self,
+        input: &mut &'i [u8],
+    ) -> Decoded<S::Packet<&'a [u8]>> {
+        let (len, told) = self.follow(input);
+        *input = input.get(len..).unwrap_or_default();
+        if told { self.go_on(None, input) } else { Ok(None) }
+    }
+
+    /// As [`decode`](Self::decode), where the packet isn't simply the first thing in the input.
+    #[cold]
+    #[inline(never)]
+    fn go_on<'a, 'i: 'a>(
+        &'a mut self,
+        stopped: Option<Stopped>,
+        input: &mut &'i [u8],
+    ) -> Decoded<S::Packet<&'a [u8]>> {
+        match self.next(stopped, input)? {
+            Found::Nothing => Ok(None),
+            Found::Input => self.decode(input),
+            Found::Carried(len) => self.lend(len),
+        }
     }
 
     /// As [`decode`](Self::decode), but what the packet keeps are slices of `input` that live as long as they are
@@ -147,38 +150,57 @@ impl<S: Sender> Decoder<S> {
         &mut self,
         input: &mut Bytes,
     ) -> Result<Option<S::Packet<Bytes>>, DecodeError> {
-        loop {
-            let mut rest = &input[..];
-            let mut stopped = None;
-            if self.is_plain() {
-                self.skip_ends(&mut rest);
-                let mut scan = Scan::new(window(rest, &self.config), Progress::NONE, &self.config);
-                let mut decoded = Ok(None);
-                let result = S::parse::<false>(&self.ids, &mut scan, &mut decoded);
-                let (len, progress) = (scan.len(), scan.progress);
-                match result {
-                    Ok(()) => {
-                        let packet = owned::<S>(decoded, input);
-                        let before = input.len().saturating_sub(rest.len());
-                        input.advance(before.saturating_add(len));
-                        self.pass(len);
-                        return packet;
-                    }
-                    Err(stop) => stopped = Some((stop, progress)),
-                }
+        let (mut taken, mut stopped) = (0, Some(None));
+        let decoded = self.share(input, &mut taken, &mut stopped);
+        input.advance(taken);
+        match stopped {
+            None => decoded,
+            Some(stopped) => self.go_on_bytes(stopped, input),
+        }
+    }
+
+    /// Slices the packet that is the first thing in the input, if it is there; says how much of that it took.
+    #[inline(never)]
+    fn share(
+        &mut self,
+        input: &Bytes,
+        taken: &mut usize,
+        stopped: &mut Option<Option<Stopped>>,
+    ) -> Decoded<S::Packet<Bytes>> {
+        if !self.is_plain() {
+            let (len, told) = self.follow(input);
+            *taken = len;
+            *stopped = told.then_some(None);
+            return Ok(None);
+        }
+        let mut rest = &input[..];
+        self.skip_ends(&mut rest);
+        *taken = input.len().saturating_sub(rest.len());
+        let mut scan = Scan::new(window(rest, &self.config), Progress::NONE, self.config);
+        let ids = self.ids;
+        S::parse::<false, _>(&ids, &mut scan, Share { decoder: self, input, taken, stopped })
+    }
+
+    /// As [`decode_bytes`](Self::decode_bytes), where the packet isn't simply the first thing in the input.
+    #[cold]
+    #[inline(never)]
+    fn go_on_bytes(
+        &mut self,
+        stopped: Option<Stopped>,
+        input: &mut Bytes,
+    ) -> Decoded<S::Packet<Bytes>> {
+        let mut rest = &input[..];
+        let found = self.next(stopped, &mut rest);
+        let taken = input.len().saturating_sub(rest.len());
+        input.advance(taken);
+        match found? {
+            Found::Nothing => {
+                // An empty slice would keep the read alive.
+                *input = Bytes::new();
+                Ok(None)
             }
-            let found = self.next(stopped, &mut rest);
-            let taken = input.len().saturating_sub(rest.len());
-            input.advance(taken);
-            match found? {
-                Found::Nothing => {
-                    // An empty slice would keep the read alive.
-                    *input = Bytes::new();
-                    return Ok(None);
-                }
-                Found::Input => {}
-                Found::Carried(len) => return self.copy_out(len),
-            }
+            Found::Input => self.decode_bytes(input),
+            Found::Carried(len) => self.copy_out(len),
         }
     }
 
@@ -270,7 +292,7 @@ impl<S: Sender> Decoder<S> {
     #[cold]
     fn next(
         &mut self,
-        stopped: Option<(Stop, Progress)>,
+        stopped: Option<Stopped>,
         input: &mut &[u8],
     ) -> Result<Found, DecodeError> {
         if let Some((stop, progress)) = stopped {
@@ -327,32 +349,25 @@ impl<S: Sender> Decoder<S> {
         // Bytes of the input that stand at the end of the carry, too.
         let mut borrowed = 0_usize;
         let stop = loop {
-            let have = self.unfinished().len();
-            let more = input.get(borrowed..).unwrap_or_default();
-            let more = more.get(..limit.saturating_sub(have)).unwrap_or(more);
-            // In a delimited field nothing else counts than where it ends.
-            let looked = match more {
-                [_, ..] if !self.overdue => self.progress.look_on(have, more),
-                _ => None,
-            };
-            if let Some((len, told)) = looked {
-                self.keep(more.get(..len).unwrap_or_default());
-                borrowed = borrowed.saturating_add(len);
-                if !told && borrowed == input.len() && have.saturating_add(len) < limit {
-                    *input = &[];
-                    return Ok(Some(Found::Nothing));
-                }
+            let (len, told) = self.follow(input.get(borrowed..).unwrap_or_default());
+            borrowed = borrowed.saturating_add(len);
+            if !told {
+                *input = &[];
+                return Ok(Some(Found::Nothing));
             }
             let mut scan =
-                Scan::new(window(self.unfinished(), &self.config), self.progress, &self.config);
-            let stop = S::parse::<true>(&self.ids, &mut scan, &mut Ok(None)).err();
-            let (len, progress) = (scan.len(), scan.progress);
-            self.progress = progress;
-            let Some(stop) = stop else {
-                self.overdue = false;
-                self.give_back(len, borrowed, input);
-                return Ok(Some(Found::Carried(len)));
+                Scan::new(window(self.unfinished(), &self.config), self.progress, self.config);
+            let parsed = S::parse::<true, _>(&self.ids, &mut scan, Measure);
+            let (stop, progress) = match parsed {
+                Ok(len) => {
+                    self.progress = scan.progress();
+                    self.overdue = false;
+                    self.give_back(len, borrowed, input);
+                    return Ok(Some(Found::Carried(len)));
+                }
+                Err(stopped) => stopped,
             };
+            self.progress = progress;
             let have = self.unfinished().len();
             if stop != Stop::Incomplete || self.overdue || have >= limit {
                 break stop;
@@ -390,6 +405,22 @@ impl<S: Sender> Decoder<S> {
         self.progress = Progress::NONE;
         self.pass(verdict.len);
         verdict.report.map_or(Ok(None), Err)
+    }
+
+    /// Keeps as much of what follows as belongs to a delimited field in which the carry ends, where nothing else
+    /// counts than where it ends. Gives how much that is, and whether there may be more to tell: if not, it
+    /// is all.
+    #[inline]
+    fn follow(&mut self, more: &[u8]) -> (usize, bool) {
+        let have = self.unfinished().len();
+        let left = self.config.packet_limit().saturating_sub(have);
+        let window = more.get(..left).unwrap_or(more);
+        if window.is_empty() || self.overdue {
+            return (0, true);
+        }
+        let Some((len, told)) = self.progress.look_on(have, window) else { return (0, true) };
+        self.keep(window.get(..len).unwrap_or_default());
+        (len, told || len == left)
     }
 
     /// Copies what follows to the end of the carry.
@@ -493,24 +524,19 @@ impl<S: Sender> Decoder<S> {
     }
 
     /// The packet of so many bytes at the head of the carry.
-    fn lend<'a>(&'a mut self, len: usize, slot: &mut Decoded<S::Packet<&'a [u8]>>) {
+    fn lend(&mut self, len: usize) -> Decoded<S::Packet<&[u8]>> {
         let (start, progress) = (self.head, self.take(len));
         let bytes = self.carry.get(start..self.head).unwrap_or_default();
-        // It was whole before.
-        let _ = S::parse::<true>(&self.ids, &mut Scan::new(bytes, progress, &self.config), slot);
+        let mut scan = Scan::new(bytes, progress, self.config);
+        S::parse::<true, _>(&self.ids, &mut scan, Whole(|packet| packet))
     }
 
     /// The same with bytes of its own, no more than it needs.
     fn copy_out(&mut self, len: usize) -> Decoded<S::Packet<Bytes>> {
         let (start, progress) = (self.head, self.take(len));
         let bytes = Bytes::copy_from_slice(self.carry.get(start..self.head).unwrap_or_default());
-        let mut decoded = Ok(None);
-        let _ = S::parse::<true>(
-            &self.ids,
-            &mut Scan::new(&bytes, progress, &self.config),
-            &mut decoded,
-        );
-        owned::<S>(decoded, &bytes)
+        let mut scan = Scan::new(&bytes, progress, self.config);
+        S::parse::<true, _>(&self.ids, &mut scan, Whole(|packet| share::<S>(packet, &bytes)))
     }
 
     /// Goes past a packet at the head of the carry; gives what is known of it.
@@ -522,9 +548,94 @@ impl<S: Sender> Decoder<S> {
 }
 
 /// The packet with slices of the `bytes` that it was read from.
-#[inline]
-fn owned<S: Sender>(packet: Decoded<S::Packet<&[u8]>>, bytes: &Bytes) -> Decoded<S::Packet<Bytes>> {
-    Ok(packet?.map(|packet| S::map(packet, |field| bytes.slice_ref(field))))
+#[inline(always)]
+fn share<S: Sender>(packet: S::Packet<&[u8]>, bytes: &Bytes) -> S::Packet<Bytes> {
+    S::map(packet, |field| bytes.slice_ref(field))
+}
+
+/// Why a packet can't be read, and what is known of it.
+type Stopped = (Stop, Progress);
+
+/// Gives a packet that stands first in the input.
+struct Lend<'a, 'b, 'i, S: Sender> {
+    decoder: &'a mut Decoder<S>,
+    input: &'b mut &'i [u8],
+}
+
+impl<'a, 'i: 'a, S: Sender> Then<S::Packet<&'a [u8]>> for Lend<'a, '_, 'i, S> {
+    type Out = Decoded<S::Packet<&'a [u8]>>;
+
+    #[inline(always)]
+    fn read(self, packet: S::Packet<&'a [u8]>, len: usize) -> Self::Out {
+        *self.input = self.input.get(len..).unwrap_or_default();
+        self.decoder.pass(len);
+        Ok(Some(packet))
+    }
+
+    #[inline(always)]
+    fn stop(self, stop: Stop, progress: Progress) -> Self::Out {
+        self.decoder.go_on(Some((stop, progress)), self.input)
+    }
+}
+
+/// The same with slices of it.
+struct Share<'d, S: Sender> {
+    decoder: &'d mut Decoder<S>,
+    input: &'d Bytes,
+    taken: &'d mut usize,
+    stopped: &'d mut Option<Option<Stopped>>,
+}
+
+impl<'a, S: Sender> Then<S::Packet<&'a [u8]>> for Share<'_, S> {
+    type Out = Decoded<S::Packet<Bytes>>;
+
+    #[inline(always)]
+    fn read(self, packet: S::Packet<&'a [u8]>, len: usize) -> Self::Out {
+        *self.taken = self.taken.wrapping_add(len);
+        *self.stopped = None;
+        self.decoder.pass(len);
+        Ok(Some(share::<S>(packet, self.input)))
+    }
+
+    #[inline(always)]
+    fn stop(self, stop: Stop, progress: Progress) -> Self::Out {
+        *self.stopped = Some(Some((stop, progress)));
+        Ok(None)
+    }
+}
+
+/// Only looks whether it is whole.
+struct Measure;
+
+impl<P> Then<P> for Measure {
+    type Out = Result<usize, Stopped>;
+
+    #[inline(always)]
+    fn read(self, _: P, len: usize) -> Self::Out {
+        Ok(len)
+    }
+
+    #[inline(always)]
+    fn stop(self, stop: Stop, progress: Progress) -> Self::Out {
+        Err((stop, progress))
+    }
+}
+
+/// Makes something of a packet that is known to be whole.
+struct Whole<F>(F);
+
+impl<P, Q, F: FnOnce(P) -> Q> Then<P> for Whole<F> {
+    type Out = Decoded<Q>;
+
+    #[inline(always)]
+    fn read(self, packet: P, _: usize) -> Self::Out {
+        Ok(Some(self.0(packet)))
+    }
+
+    #[inline(always)]
+    fn stop(self, _: Stop, _: Progress) -> Self::Out {
+        Ok(None)
+    }
 }
 
 /// What base64 that is too long lacks (D1).

@@ -8,7 +8,7 @@ mod write;
 pub use decoder::Decoder;
 #[cfg(feature = "tokio-util")]
 pub use framed::{PacketCodec, PacketCodecError};
-pub(crate) use scan::{Decoded, Scan, Stop};
+pub(crate) use scan::{Progress, Scan, Stop, Then};
 #[cfg(any(feature = "draft", feature = "std"))]
 pub(crate) use sender::sealed::Packets;
 pub use sender::{FromClient, FromServer, Sender};

@@ -18,7 +18,7 @@ pub(crate) struct Progress {
 
 impl Progress {
     /// Nothing.
-    pub(super) const NONE: Self = Self { ends: [0; MAX_FIELDS], found: 0, scanned: 0, until: 0 };
+    pub(crate) const NONE: Self = Self { ends: [0; MAX_FIELDS], found: 0, scanned: 0, until: 0 };
 
     /// Whether `have` bytes end inside a delimited field, all of which have been looked at.
     #[inline]
@@ -58,30 +58,73 @@ pub(crate) enum Stop {
     Malformed { expected: Expected, at: usize },
 }
 
-/// Reads a packet from its id on: the one place that knows how fields end.
+/// What becomes of a packet when it has been read, or can't be. It is made where it is wanted: to move it costs more
+/// than to read it.
+pub(crate) trait Then<P> {
+    type Out;
+
+    /// All of it is read, so many bytes.
+    fn read(self, packet: P, len: usize) -> Self::Out;
+
+    /// It can't be; what is known of it is said, too.
+    fn stop(self, stop: Stop, progress: Progress) -> Self::Out;
+}
+
+/// Reads a packet from its id on: the one place that knows how fields end. Compiled, it is nothing but registers:
+/// no function that isn't inlined takes a reference to it.
 ///
-/// With `RESUME` the ends that `progress` knows are taken from there.
-pub(crate) struct Scan<'a, 'c> {
+/// With `RESUME` the ends that are known are taken from there.
+pub(crate) struct Scan<'a> {
     /// From the id on, at most `max_packet`.
     bytes: &'a [u8],
     at: usize,
     /// The number of the next delimited field.
     field: usize,
+    /// Where those before it end.
+    ends: [usize; MAX_FIELDS],
     /// The last group that might be missing is.
     missing: bool,
-    pub(super) progress: Progress,
-    pub(crate) config: &'c CodecConfig,
+    /// The delimiters among the bytes from `marked` on, a bit for each.
+    marks: u32,
+    marked: usize,
+    known: Progress,
+    scanned: usize,
+    until: usize,
+    pub(crate) config: CodecConfig,
 }
 
-impl<'a, 'c> Scan<'a, 'c> {
+impl<'a> Scan<'a> {
     #[inline(always)]
-    pub(super) fn new(bytes: &'a [u8], progress: Progress, config: &'c CodecConfig) -> Self {
-        Self { bytes, at: 0, field: 0, missing: false, progress, config }
+    pub(super) fn new(bytes: &'a [u8], known: Progress, config: CodecConfig) -> Self {
+        Self {
+            bytes,
+            at: 0,
+            field: 0,
+            ends: [0; MAX_FIELDS],
+            missing: false,
+            marks: 0,
+            marked: 0,
+            known,
+            scanned: known.scanned.into(),
+            until: 0,
+            config,
+        }
+    }
+
+    /// What is known when it stops.
+    #[inline(always)]
+    pub(crate) fn progress(&self) -> Progress {
+        Progress {
+            ends: self.ends.map(narrow),
+            found: narrow(self.field),
+            scanned: narrow(self.scanned),
+            until: narrow(self.until),
+        }
     }
 
     /// Bytes read so far.
     #[inline(always)]
-    pub(super) fn len(&self) -> usize {
+    pub(crate) fn len(&self) -> usize {
         self.at
     }
 
@@ -105,18 +148,18 @@ impl<'a, 'c> Scan<'a, 'c> {
         Ok(())
     }
 
-    #[cold]
+    #[inline(always)]
     pub(crate) fn malformed(&self, expected: Expected) -> Stop {
-        Stop::Malformed { expected, at: self.at }
+        malformed(expected, self.at)
     }
 
-    /// The byte that a packet begins with.
+    /// The byte that a packet begins with, if there is one.
     #[inline(always)]
-    pub(crate) fn id(&mut self) -> Result<u8, Stop> {
-        let id = *self.bytes.first().ok_or(Stop::Incomplete)?;
+    pub(crate) fn id(&mut self) -> Option<u8> {
+        let id = *self.bytes.first()?;
         // Known when compiled, and all offsets up to the first delimited field with it.
-        (self.at, self.field) = (1, 0);
-        Ok(id)
+        self.at = 1;
+        Some(id)
     }
 
     /// The `FF` before a group.
@@ -197,40 +240,51 @@ impl<'a, 'c> Scan<'a, 'c> {
         &mut self,
         limit: u16,
     ) -> Result<&'a [u8], Stop> {
-        let (start, field) = (self.at, self.field);
-        self.field = field.wrapping_add(1);
-        let known = self.progress.ends.get(field).filter(|_| field < self.progress.found.into());
-        let end = match known {
-            Some(end) if RESUME => usize::from(*end),
-            _ => {
-                let from = if RESUME { start.max(self.progress.scanned.into()) } else { start };
+        let start = self.at;
+        let end = match self.known_end::<RESUME>() {
+            Some(end) => end,
+            None => {
+                if SHORT && !RESUME {
+                    if let Some(end) = self.near(limit) {
+                        self.found(end);
+                        return Ok(self.bytes.get(start..end).unwrap_or_default());
+                    }
+                }
+                let from = if RESUME { start.max(self.scanned) } else { start };
                 let behind = start.wrapping_add(limit.into()).wrapping_add(1);
                 let window = self.bytes.get(from..behind.min(self.bytes.len()));
                 let window = window.unwrap_or_default();
-                match if SHORT { find_near(window) } else { find(window) } {
-                    Some(len) => self.found::<RESUME>(field, from.wrapping_add(len)),
-                    None => return Err(self.not_found(start, limit)),
+                match find(window) {
+                    Some(len) => from.wrapping_add(len),
+                    None if self.bytes.len() >= behind => {
+                        let expected = Expected::EndOfField { limit };
+                        return Err(malformed(expected, behind.wrapping_sub(1)));
+                    }
+                    None => {
+                        self.scanned = self.bytes.len();
+                        self.until = behind.wrapping_sub(1);
+                        return Err(Stop::Incomplete);
+                    }
                 }
             }
         };
-        self.at = end;
+        self.found(end);
         Ok(self.bytes.get(start..end).unwrap_or_default())
     }
 
     /// Packet ids with an `FF` between each two, at least one.
+    #[inline(always)]
     pub(crate) fn list<const RESUME: bool>(&mut self) -> Result<&'a [u8], Stop> {
-        let (start, field) = (self.at, self.field);
-        self.field = field.wrapping_add(1);
-        let known = self.progress.ends.get(field).filter(|_| field < self.progress.found.into());
-        if let Some(end) = known.filter(|_| RESUME) {
-            self.at = usize::from(*end);
-            return Ok(self.bytes.get(start..self.at).unwrap_or_default());
+        let start = self.at;
+        if let Some(end) = self.known_end::<RESUME>() {
+            self.found(end);
+            return Ok(self.bytes.get(start..end).unwrap_or_default());
         }
         if RESUME {
-            self.at = start.max(self.progress.scanned.into());
+            self.at = start.max(self.scanned);
         }
         loop {
-            self.progress.scanned = narrow(self.at);
+            self.scanned = self.at;
             if matches!(self.peek()?, 0x00 | 0xFF) {
                 return Err(self.malformed(Expected::PacketId));
             }
@@ -241,32 +295,45 @@ impl<'a, 'c> Scan<'a, 'c> {
                 _ => return Err(self.malformed(Expected::DelimiterOrEnd)),
             }
         }
-        self.found::<RESUME>(field, self.at);
+        self.found(self.at);
         Ok(self.bytes.get(start..self.at).unwrap_or_default())
     }
 
+    /// The next delimiter, where it is likely to be near: a search by vectors takes its time to begin, and the next
+    /// field can't be looked at before this one's end is known, if it is looked for alone.
     #[inline(always)]
-    fn found<const RESUME: bool>(&mut self, field: usize, end: usize) -> usize {
-        if let Some(slot) = self.progress.ends.get_mut(field) {
-            *slot = narrow(end);
-            if RESUME {
-                self.progress.until = 0;
-            }
-            self.progress.found = narrow(field).wrapping_add(1);
+    fn near(&mut self, limit: u16) -> Option<usize> {
+        let shift = u32::try_from(self.at.wrapping_sub(self.marked)).ok()?;
+        let mut marks = self.marks.checked_shr(shift).unwrap_or(0);
+        if marks == 0 {
+            let chunk = self.bytes.get(self.at..)?.first_chunk()?;
+            marks = delimiters(chunk);
+            (self.marks, self.marked) = (marks, self.at);
         }
-        end
+        let len = marks.trailing_zeros();
+        (marks != 0 && len <= limit.into()).then(|| self.at.wrapping_add(len as usize))
     }
 
-    #[cold]
-    fn not_found(&mut self, start: usize, limit: u16) -> Stop {
-        let passed = start.saturating_add(limit.into());
-        if self.bytes.len() > passed {
-            return Stop::Malformed { expected: Expected::EndOfField { limit }, at: passed };
-        }
-        self.progress.scanned = narrow(self.bytes.len());
-        self.progress.until = narrow(passed);
-        Stop::Incomplete
+    /// Where the next delimited field ends, if that is known already.
+    #[inline(always)]
+    fn known_end<const RESUME: bool>(&self) -> Option<usize> {
+        let end = self.known.ends.get(self.field)?;
+        (RESUME && self.field < self.known.found.into()).then_some(usize::from(*end))
     }
+
+    #[inline(always)]
+    fn found(&mut self, end: usize) {
+        if let Some(slot) = self.ends.get_mut(self.field) {
+            *slot = end;
+        }
+        self.field = self.field.wrapping_add(1);
+        self.at = end;
+    }
+}
+
+#[cold]
+fn malformed(expected: Expected, at: usize) -> Stop {
+    Stop::Malformed { expected, at }
 }
 
 /// An offset in a packet; it has no more than 65,535 bytes.
@@ -275,24 +342,21 @@ fn narrow(at: usize) -> u16 {
     u16::try_from(at).unwrap_or(u16::MAX)
 }
 
-/// The first delimiter, where it is likely to be near: a search by vectors takes its time to begin.
+/// A bit for each byte that is a delimiter.
 #[inline(always)]
-fn find_near(bytes: &[u8]) -> Option<usize> {
-    const LOW: u64 = u64::MAX / 0xFF;
-    // The lowest bit that is set is the top one of the first byte that is 0.
-    let zeros = |word: u64| word.wrapping_sub(LOW) & !word & (LOW << 7);
-    let mut rest = bytes;
-    for before in [0, 8] {
-        let Some((word, behind)) = rest.split_first_chunk() else { break };
-        let word = u64::from_le_bytes(*word);
-        let found = zeros(word) | zeros(!word);
-        if found != 0 {
-            return Some((found.trailing_zeros() / 8).wrapping_add(before) as usize);
-        }
-        rest = behind;
+fn delimiters(bytes: &[u8; 32]) -> u32 {
+    const LOW: u64 = u64::MAX / 0xFF * 0x7F;
+    let mut marks = 0;
+    for word in bytes.rchunks_exact(8) {
+        let word = word.first_chunk().map_or(0, |word| u64::from_le_bytes(*word));
+        // The top bit of a byte: whether it isn't 0, and whether its complement isn't.
+        let some = ((word & LOW).wrapping_add(LOW)) | word;
+        let other = ((!word & LOW).wrapping_add(LOW)) | !word;
+        let found = !(some & other) & !LOW;
+        // All eight next to each other.
+        marks = marks << 8 | ((found >> 7).wrapping_mul(0x0102_0408_1020_4080) >> 56) as u32;
     }
-    let before = bytes.len().wrapping_sub(rest.len());
-    find(rest).map(|at| at.wrapping_add(before))
+    marks
 }
 
 /// The first delimiter.

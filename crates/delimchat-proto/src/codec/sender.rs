@@ -1,4 +1,4 @@
-use crate::codec::{Decoded, Scan, Stop};
+use crate::codec::{Progress, Scan, Stop, Then};
 use crate::{ByteOrder, ClientMessageId, ClientPacket, Overlong, RoomId, ServerPacket};
 
 /// Whose packets they are: [`FromClient`] or [`FromServer`].
@@ -16,7 +16,7 @@ impl Sender for FromClient {}
 impl Sender for FromServer {}
 
 pub(crate) mod sealed {
-    use crate::codec::{Decoded, Scan, Stop};
+    use crate::codec::{Scan, Then};
     use crate::{ByteOrder, Overlong};
 
     /// The packets of a sender.
@@ -28,11 +28,11 @@ pub(crate) mod sealed {
 
         const IDS: Self::Ids;
 
-        fn parse<'a, const RESUME: bool>(
+        fn parse<'a, const RESUME: bool, T: Then<Self::Packet<&'a [u8]>>>(
             ids: &Self::Ids,
-            scan: &mut Scan<'a, '_>,
-            slot: &mut Decoded<Self::Packet<&'a [u8]>>,
-        ) -> Result<(), Stop>;
+            scan: &mut Scan<'a>,
+            then: T,
+        ) -> T::Out;
 
         fn map<B: AsRef<[u8]>, C: AsRef<[u8]>>(
             packet: Self::Packet<B>,
@@ -52,13 +52,16 @@ impl sealed::Packets for FromClient {
 
     const IDS: () = ();
 
-    #[inline]
-    fn parse<'a, const RESUME: bool>(
+    #[inline(always)]
+    fn parse<'a, const RESUME: bool, T: Then<ClientPacket<&'a [u8]>>>(
         (): &(),
-        scan: &mut Scan<'a, '_>,
-        slot: &mut Decoded<ClientPacket<&'a [u8]>>,
-    ) -> Result<(), Stop> {
-        ClientPacket::parse::<RESUME>(scan.id()?, scan, slot)
+        scan: &mut Scan<'a>,
+        then: T,
+    ) -> T::Out {
+        match scan.id() {
+            Some(id) => ClientPacket::parse::<RESUME, _>(id, scan, then),
+            None => then.stop(Stop::Incomplete, Progress::NONE),
+        }
     }
 
     #[inline]
@@ -111,13 +114,16 @@ impl sealed::Packets for FromServer {
 
     const IDS: () = ();
 
-    #[inline]
-    fn parse<'a, const RESUME: bool>(
+    #[inline(always)]
+    fn parse<'a, const RESUME: bool, T: Then<ServerPacket<&'a [u8]>>>(
         (): &(),
-        scan: &mut Scan<'a, '_>,
-        slot: &mut Decoded<ServerPacket<&'a [u8]>>,
-    ) -> Result<(), Stop> {
-        ServerPacket::parse::<RESUME>(scan.id()?, scan, slot)
+        scan: &mut Scan<'a>,
+        then: T,
+    ) -> T::Out {
+        match scan.id() {
+            Some(id) => ServerPacket::parse::<RESUME, _>(id, scan, then),
+            None => then.stop(Stop::Incomplete, Progress::NONE),
+        }
     }
 
     #[inline]

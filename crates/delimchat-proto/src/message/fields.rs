@@ -79,7 +79,7 @@ macro_rules! texts {
 
         impl<'a> Read<'a> for $name<&'a [u8]> {
             #[inline(always)]
-            fn read<const RESUME: bool>(scan: &mut Scan<'a, '_>) -> Result<Self, Stop> {
+            fn read<const RESUME: bool>(scan: &mut Scan<'a>) -> Result<Self, Stop> {
                 scan.delimited::<RESUME, true>(scan.config.$limit).map(Self)
             }
         }
@@ -299,7 +299,7 @@ impl<B: AsRef<[u8]>> fmt::Debug for Base64<B> {
 
 impl<'a> Read<'a> for Base64<&'a [u8]> {
     #[inline(always)]
-    fn read<const RESUME: bool>(scan: &mut Scan<'a, '_>) -> Result<Self, Stop> {
+    fn read<const RESUME: bool>(scan: &mut Scan<'a>) -> Result<Self, Stop> {
         scan.delimited::<RESUME, false>(base64::LIMIT).map(Self::from_text)
     }
 }
@@ -392,7 +392,7 @@ impl From<ByteOrder> for ByteOrderField {
 
 impl<'a> Read<'a> for ByteOrderField {
     #[inline(always)]
-    fn read<const RESUME: bool>(scan: &mut Scan<'a, '_>) -> Result<Self, Stop> {
+    fn read<const RESUME: bool>(scan: &mut Scan<'a>) -> Result<Self, Stop> {
         Ok(match scan.delimited::<RESUME, true>(1)? {
             [] => Self::Empty,
             [0x01 | b'L', ..] => Self::Valid(ByteOrder::LittleEndian),
@@ -563,7 +563,7 @@ impl<B: AsRef<[u8]>> fmt::Debug for PacketList<B> {
 }
 
 impl<'a> Read<'a> for PacketList<&'a [u8]> {
-    fn read<const RESUME: bool>(scan: &mut Scan<'a, '_>) -> Result<Self, Stop> {
+    fn read<const RESUME: bool>(scan: &mut Scan<'a>) -> Result<Self, Stop> {
         scan.list::<RESUME>().map(|bytes| Self(List::Wire(bytes)))
     }
 }
@@ -624,7 +624,7 @@ impl<B, C> MapBytes<B, C> for PacketList<B> {
 /// What is only ever seen through another field's eyes.
 impl<'a, T: Read<'a>> Read<'a> for Secret<T> {
     #[inline(always)]
-    fn read<const RESUME: bool>(scan: &mut Scan<'a, '_>) -> Result<Self, Stop> {
+    fn read<const RESUME: bool>(scan: &mut Scan<'a>) -> Result<Self, Stop> {
         T::read::<RESUME>(scan).map(Self::new)
     }
 }
@@ -662,7 +662,7 @@ impl<B, C, T: MapBytes<B, C>> MapBytes<B, C> for Secret<T> {
 /// A field of a group that may be missing.
 impl<'a, T: Read<'a>> Read<'a> for Option<T> {
     #[inline(always)]
-    fn read<const RESUME: bool>(scan: &mut Scan<'a, '_>) -> Result<Self, Stop> {
+    fn read<const RESUME: bool>(scan: &mut Scan<'a>) -> Result<Self, Stop> {
         if scan.is_missing() { Ok(None) } else { T::read::<RESUME>(scan).map(Some) }
     }
 }
@@ -711,7 +711,7 @@ macro_rules! fixed {
     ($($name:ident($len:literal);)+) => {$(
         impl<'a> Read<'a> for $name {
             #[inline(always)]
-            fn read<const RESUME: bool>(scan: &mut Scan<'a, '_>) -> Result<Self, Stop> {
+            fn read<const RESUME: bool>(scan: &mut Scan<'a>) -> Result<Self, Stop> {
                 scan.fixed().map(Self)
             }
         }
@@ -763,7 +763,7 @@ fixed! {
 
 impl<'a> Read<'a> for u32 {
     #[inline(always)]
-    fn read<const RESUME: bool>(scan: &mut Scan<'a, '_>) -> Result<Self, Stop> {
+    fn read<const RESUME: bool>(scan: &mut Scan<'a>) -> Result<Self, Stop> {
         scan.fixed().map(|bytes| scan.config.byte_order.read(bytes))
     }
 }

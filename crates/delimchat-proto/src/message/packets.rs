@@ -12,7 +12,7 @@ use super::{
     RegisterPasswordStatus, RegisterUsernameStatus, RoomId, ShortMessageStatus, ShortRoomStatus,
     Text, UniqueId, UniqueIdPrefix, Username,
 };
-use crate::codec::{Decoded, Scan, Stop};
+use crate::codec::{Progress, Scan, Stop, Then};
 use crate::{CodecConfig, EncodeError, FieldsError};
 
 packets! {

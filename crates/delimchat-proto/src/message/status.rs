@@ -45,7 +45,7 @@ macro_rules! statuses {
 
         impl<'a> Read<'a> for $name {
             #[inline(always)]
-            fn read<const RESUME: bool>(scan: &mut Scan<'a, '_>) -> Result<Self, Stop> {
+            fn read<const RESUME: bool>(scan: &mut Scan<'a>) -> Result<Self, Stop> {
                 scan.status(stringify!($name), Self::from_code)
             }
         }

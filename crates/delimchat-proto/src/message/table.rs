@@ -147,7 +147,7 @@ impl Problem {
 
 /// How a field is read: its layout only, no content (D0).
 pub(crate) trait Read<'a>: Sized {
-    fn read<const RESUME: bool>(scan: &mut Scan<'a, '_>) -> Result<Self, Stop>;
+    fn read<const RESUME: bool>(scan: &mut Scan<'a>) -> Result<Self, Stop>;
 }
 
 /// How a field is written.
@@ -585,37 +585,44 @@ macro_rules! table {
                 }
             }
 
-            /// Reads what is behind the id, and puts it where it is wanted: to move it costs more than to read it.
+            /// Reads what is behind the id.
             #[inline(always)]
-            pub(crate) fn parse<const RESUME: bool>(
+            pub(crate) fn parse<const RESUME: bool, T: Then<Self>>(
                 key: $key,
-                scan: &mut Scan<'a, '_>,
-                slot: &mut Decoded<Self>,
-            ) -> Result<(), Stop> {
+                scan: &mut Scan<'a>,
+                then: T,
+            ) -> T::Out {
+                macro_rules! read {
+                    ($read:expr) => {
+                        match $read {
+                            Ok(read) => read,
+                            Err(stop) => return then.stop(stop, scan.progress()),
+                        }
+                    };
+                }
                 match key {
                     $(key!($key $name $($id)?) => {
                         $(
-                            scan.delimiter()?;
-                            scan.literal($literal)?;
+                            read!(scan.delimiter());
+                            read!(scan.literal($literal));
                         )?
                         $($(
-                            match note!($($group)?) {
-                                Note::MayBeMissing => scan.delimiter_or_end()?,
-                                _ => scan.delimiter()?,
-                            }
+                            read!(match note!($($group)?) {
+                                Note::MayBeMissing => scan.delimiter_or_end(),
+                                _ => scan.delimiter(),
+                            });
                             $(
                                 if note!($($note)?) == Note::DelimiterAccepted {
-                                    scan.accept_delimiter()?;
+                                    read!(scan.accept_delimiter());
                                 }
-                                let $field = Read::read::<RESUME>(scan)?;
+                                let $field = read!(Read::read::<RESUME>(scan));
                             )+
                         )+)?
-                        scan.end()?;
-                        *slot = Ok(Some(Self::$name $({ $($($field),+),+ })?));
-                        Ok(())
+                        read!(scan.end());
+                        then.read(Self::$name $({ $($($field),+),+ })?, scan.len())
                     })+
                     #[allow(unreachable_patterns, reason = "the keys of drafts are all there")]
-                    _ => Err(Stop::Unknown),
+                    _ => then.stop(Stop::Unknown, Progress::NONE),
                 }
             }
         }

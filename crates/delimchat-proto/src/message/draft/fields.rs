@@ -88,7 +88,7 @@ fn parsed<T: Grammar>(bytes: &[u8]) -> Parsed<T, &[u8]> {
 }
 
 impl<'a, T: Grammar> Read<'a> for Parsed<T, &'a [u8]> {
-    fn read<const RESUME: bool>(scan: &mut Scan<'a, '_>) -> Result<Self, Stop> {
+    fn read<const RESUME: bool>(scan: &mut Scan<'a>) -> Result<Self, Stop> {
         scan.delimited::<RESUME, true>(T::LIMIT).map(parsed)
     }
 }
@@ -387,7 +387,7 @@ impl TimeSpan {
 }
 
 impl<'a> Read<'a> for u8 {
-    fn read<const RESUME: bool>(scan: &mut Scan<'a, '_>) -> Result<Self, Stop> {
+    fn read<const RESUME: bool>(scan: &mut Scan<'a>) -> Result<Self, Stop> {
         scan.fixed().map(|[byte]: [u8; 1]| byte)
     }
 }

@@ -34,11 +34,30 @@ pub use packets::{
     ClientDraft, ClientDraftKind, ClientDraftRef, ServerDraft, ServerDraftKind, ServerDraftRef,
 };
 
+use core::marker::PhantomData;
+
 use bytes::{BufMut, Bytes};
 
 use super::FieldRef;
-use crate::codec::{Decoded, Packets, Scan, Stop};
+use crate::codec::{Packets, Progress, Scan, Stop, Then};
 use crate::{ByteOrder, CodecConfig, Decoder, EncodeError, Overlong, PacketId, Sender};
+
+/// Does with one of two kinds of packets what is done with `Q`, which is either.
+struct Either<T, Q>(T, PhantomData<Q>);
+
+impl<P: Into<Q>, Q, T: Then<Q>> Then<P> for Either<T, Q> {
+    type Out = T::Out;
+
+    #[inline(always)]
+    fn read(self, packet: P, len: usize) -> T::Out {
+        self.0.read(packet.into(), len)
+    }
+
+    #[inline(always)]
+    fn stop(self, stop: Stop, progress: Progress) -> T::Out {
+        self.0.stop(stop, progress)
+    }
+}
 
 /// A side's packets, those with ids and drafts.
 macro_rules! sides {
@@ -122,22 +141,18 @@ macro_rules! sides {
 
             const IDS: DraftIds = DraftIds::new();
 
-            fn parse<'a, const RESUME: bool>(
+            fn parse<'a, const RESUME: bool, T: Then<$packet<&'a [u8]>>>(
                 ids: &DraftIds,
-                scan: &mut Scan<'a, '_>,
-                slot: &mut Decoded<$packet<&'a [u8]>>,
-            ) -> Result<(), Stop> {
-                let id = scan.id()?;
-                if let Some(kind) = ids.$kind_of(PacketId(id)) {
-                    let mut draft = Ok(None);
-                    $draft::parse::<RESUME>(kind, scan, &mut draft)?;
-                    *slot = draft.map(|draft| draft.map($packet::Draft));
-                } else {
-                    let mut packet = Ok(None);
-                    crate::$packet::parse::<RESUME>(id, scan, &mut packet)?;
-                    *slot = packet.map(|packet| packet.map($packet::Assigned));
+                scan: &mut Scan<'a>,
+                then: T,
+            ) -> T::Out {
+                let Some(id) = scan.id() else {
+                    return then.stop(Stop::Incomplete, Progress::NONE);
+                };
+                match ids.$kind_of(PacketId(id)) {
+                    Some(kind) => $draft::parse::<RESUME, _>(kind, scan, Either(then, PhantomData)),
+                    None => crate::$packet::parse::<RESUME, _>(id, scan, Either(then, PhantomData)),
                 }
-                Ok(())
             }
 
             fn map<B: AsRef<[u8]>, C: AsRef<[u8]>>(

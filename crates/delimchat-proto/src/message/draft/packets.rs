@@ -4,7 +4,7 @@ use bytes::{BufMut, Bytes};
 use smallwire_core::Secret;
 
 use super::{Date, DraftIds, Gender, Parsed, TimeSpan, UpTo, Visibility};
-use crate::codec::{Decoded, Scan, Stop};
+use crate::codec::{Progress, Scan, Stop, Then};
 use crate::message::table::{Field, Made, MapBytes, Note, Read, fits};
 use crate::message::{
     Base64, Email, FieldLayout, FieldRef, FieldWidth, GroupLayout, Layout, RoomId, Text, UniqueId,
