@@ -77,19 +77,22 @@ fn decode(c: &mut Criterion) {
             let mut group = compare(c, &name, size, packets);
             let (mut ours, mut payload) = (decoder(), Vec::new());
             case(&mut group, "borrowed", packets, || {
-                subjects::borrowed_payload(&mut ours, black_box(&slices), &mut payload)
+                subjects::borrowed_payload::<false>(&mut ours, black_box(&slices), &mut payload)
+            });
+            case(&mut group, "borrowed-checked", packets, || {
+                subjects::borrowed_payload::<true>(&mut ours, black_box(&slices), &mut payload)
             });
             let (mut ours, bytes) = (decoder(), reads.bytes(&stream));
             case(&mut group, "owned", packets, || {
                 subjects::owned_payload(&mut ours, black_box(&bytes))
             });
             let (mut codec, mut buffer) = (subjects::any_delimiter_codec(), BytesMut::new());
-            case(&mut group, "any-delimiter", pieces, || {
-                subjects::any_delimiter_payload(&mut codec, &mut buffer, black_box(&slices))
+            case(&mut group, "strings", pieces, || {
+                subjects::strings(&mut codec, &mut buffer, black_box(&slices))
             });
             let (mut codec, mut buffer) = (subjects::any_delimiter_codec(), BytesMut::new());
-            case(&mut group, "any-delimiter-strings", pieces, || {
-                subjects::any_delimiter_strings(&mut codec, &mut buffer, black_box(&slices))
+            case(&mut group, "vecs", pieces, || {
+                subjects::vecs(&mut codec, &mut buffer, black_box(&slices))
             });
             group.finish();
         }

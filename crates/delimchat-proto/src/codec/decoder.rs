@@ -98,12 +98,15 @@ impl<S: Sender> Decoder<S> {
     /// Takes the next packet off the front of `input`, or all of `input` if none is whole yet (`None`). Call
     /// it until it gives `None`.
     ///
+    /// What it gives is cheapest to use where it is: `match &decoder.decode(&mut input)`. To move a packet out of
+    /// it takes about as long as to read a short one.
+    ///
     /// # Errors
     /// What stands there is no packet (D3, D4): it is gone, and the next call goes on behind it.
     pub fn decode<'a, 'i: 'a>(
         &'a mut self,
         input: &mut &'i [u8],
-    ) -> Decoded<S::Packet<&'a [u8]>> {
+    ) -> Result<Option<S::Packet<&'a [u8]>>, DecodeError> {
         if !self.is_plain() {
             return self.carry_on(input);
         }
@@ -116,10 +119,7 @@ impl<S: Sender> Decoder<S> {
     /// As [`decode`](Self::decode), where something is carried or skipped.
     #[cold]
     #[inline(never)]
-    fn carry_on<'a, 'i: 'a>(
-        &'a mut self,
-        input: &mut &'i [u8],
-    ) -> Decoded<S::Packet<&'a [u8]>> {
+    fn carry_on<'a, 'i: 'a>(&'a mut self, input: &mut &'i [u8]) -> Decoded<S::Packet<&'a [u8]>> {
         let (len, told) = self.follow(input);
         *input = input.get(len..).unwrap_or_default();
         if told { self.go_on(None, input) } else { Ok(None) }
@@ -150,35 +150,43 @@ impl<S: Sender> Decoder<S> {
         &mut self,
         input: &mut Bytes,
     ) -> Result<Option<S::Packet<Bytes>>, DecodeError> {
-        let (mut taken, mut stopped) = (0, Some(None));
+        if !self.is_plain() {
+            return self.carry_on_bytes(input);
+        }
+        let (mut taken, mut stopped) = (0, None);
         let decoded = self.share(input, &mut taken, &mut stopped);
         input.advance(taken);
-        match stopped {
-            None => decoded,
-            Some(stopped) => self.go_on_bytes(stopped, input),
-        }
+        if stopped.is_some() { self.go_on_bytes(stopped, input) } else { decoded }
     }
 
-    /// Slices the packet that is the first thing in the input, if it is there; says how much of that it took.
+    /// Slices the packet that is the first thing in the input, and says how much of that it takes, or why it can't.
     #[inline(never)]
     fn share(
         &mut self,
         input: &Bytes,
         taken: &mut usize,
-        stopped: &mut Option<Option<Stopped>>,
+        stopped: &mut Option<Stopped>,
     ) -> Decoded<S::Packet<Bytes>> {
-        if !self.is_plain() {
-            let (len, told) = self.follow(input);
-            *taken = len;
-            *stopped = told.then_some(None);
-            return Ok(None);
-        }
         let mut rest = &input[..];
         self.skip_ends(&mut rest);
         *taken = input.len().saturating_sub(rest.len());
         let mut scan = Scan::new(window(rest, &self.config), Progress::NONE, self.config);
         let ids = self.ids;
         S::parse::<false, _>(&ids, &mut scan, Share { decoder: self, input, taken, stopped })
+    }
+
+    /// As [`decode_bytes`](Self::decode_bytes), where something is carried or skipped.
+    #[cold]
+    #[inline(never)]
+    fn carry_on_bytes(&mut self, input: &mut Bytes) -> Decoded<S::Packet<Bytes>> {
+        let (len, told) = self.follow(input);
+        input.advance(len);
+        if told {
+            return self.go_on_bytes(None, input);
+        }
+        // An empty slice would keep the read alive.
+        *input = Bytes::new();
+        Ok(None)
     }
 
     /// As [`decode_bytes`](Self::decode_bytes), where the packet isn't simply the first thing in the input.
@@ -290,11 +298,7 @@ impl<S: Sender> Decoder<S> {
 
     /// Looks for the next packet where it isn't simply the first thing in the input, or why it can't be.
     #[cold]
-    fn next(
-        &mut self,
-        stopped: Option<Stopped>,
-        input: &mut &[u8],
-    ) -> Result<Found, DecodeError> {
+    fn next(&mut self, stopped: Option<Stopped>, input: &mut &[u8]) -> Result<Found, DecodeError> {
         if let Some((stop, progress)) = stopped {
             self.stopped(stop, progress, input)?;
         }
@@ -583,7 +587,7 @@ struct Share<'d, S: Sender> {
     decoder: &'d mut Decoder<S>,
     input: &'d Bytes,
     taken: &'d mut usize,
-    stopped: &'d mut Option<Option<Stopped>>,
+    stopped: &'d mut Option<Stopped>,
 }
 
 impl<'a, S: Sender> Then<S::Packet<&'a [u8]>> for Share<'_, S> {
@@ -592,14 +596,13 @@ impl<'a, S: Sender> Then<S::Packet<&'a [u8]>> for Share<'_, S> {
     #[inline(always)]
     fn read(self, packet: S::Packet<&'a [u8]>, len: usize) -> Self::Out {
         *self.taken = self.taken.wrapping_add(len);
-        *self.stopped = None;
         self.decoder.pass(len);
         Ok(Some(share::<S>(packet, self.input)))
     }
 
     #[inline(always)]
     fn stop(self, stop: Stop, progress: Progress) -> Self::Out {
-        *self.stopped = Some(Some((stop, progress)));
+        *self.stopped = Some((stop, progress));
         Ok(None)
     }
 }

@@ -241,35 +241,32 @@ impl<'a> Scan<'a> {
         limit: u16,
     ) -> Result<&'a [u8], Stop> {
         let start = self.at;
-        let end = match self.known_end::<RESUME>() {
+        let end = if SHORT && !RESUME { self.near(limit) } else { self.known_end::<RESUME>() };
+        let end = match end {
             Some(end) => end,
-            None => {
-                if SHORT && !RESUME {
-                    if let Some(end) = self.near(limit) {
-                        self.found(end);
-                        return Ok(self.bytes.get(start..end).unwrap_or_default());
-                    }
-                }
-                let from = if RESUME { start.max(self.scanned) } else { start };
-                let behind = start.wrapping_add(limit.into()).wrapping_add(1);
-                let window = self.bytes.get(from..behind.min(self.bytes.len()));
-                let window = window.unwrap_or_default();
-                match find(window) {
-                    Some(len) => from.wrapping_add(len),
-                    None if self.bytes.len() >= behind => {
-                        let expected = Expected::EndOfField { limit };
-                        return Err(malformed(expected, behind.wrapping_sub(1)));
-                    }
-                    None => {
-                        self.scanned = self.bytes.len();
-                        self.until = behind.wrapping_sub(1);
-                        return Err(Stop::Incomplete);
-                    }
-                }
-            }
+            None => self.search::<RESUME>(limit)?,
         };
         self.found(end);
         Ok(self.bytes.get(start..end).unwrap_or_default())
+    }
+
+    /// Looks for the next delimiter, behind at most `limit` bytes.
+    #[inline(always)]
+    fn search<const RESUME: bool>(&mut self, limit: u16) -> Result<usize, Stop> {
+        let from = if RESUME { self.at.max(self.scanned) } else { self.at };
+        let until = self.at.wrapping_add(limit.into());
+        let behind = until.wrapping_add(1);
+        let window = self.bytes.get(from..behind.min(self.bytes.len())).unwrap_or_default();
+        match find(window) {
+            Some(len) => Ok(from.wrapping_add(len)),
+            None if self.bytes.len() >= behind => {
+                Err(malformed(Expected::EndOfField { limit }, until))
+            }
+            None => {
+                (self.scanned, self.until) = (self.bytes.len(), until);
+                Err(Stop::Incomplete)
+            }
+        }
     }
 
     /// Packet ids with an `FF` between each two, at least one.

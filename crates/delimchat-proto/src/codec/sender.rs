@@ -20,7 +20,7 @@ pub(crate) mod sealed {
     use crate::{ByteOrder, Overlong};
 
     /// The packets of a sender.
-    #[allow(private_interfaces, reason = "only this crate calls it")]
+    #[allow(private_bounds, private_interfaces, reason = "only this crate calls it")]
     pub trait Packets: 'static {
         type Packet<B: AsRef<[u8]>>;
         /// What says which ids they have, where no table does (D11).
@@ -45,7 +45,7 @@ pub(crate) mod sealed {
     }
 }
 
-#[allow(private_interfaces, reason = "only this crate calls it")]
+#[allow(private_bounds, private_interfaces, reason = "only this crate calls it")]
 impl sealed::Packets for FromClient {
     type Packet<B: AsRef<[u8]>> = ClientPacket<B>;
     type Ids = ();
@@ -107,7 +107,7 @@ fn group<const N: usize>(bytes: &[u8]) -> Option<(&[u8; N], &[u8])> {
     bytes.split_first()?.1.split_first_chunk()
 }
 
-#[allow(private_interfaces, reason = "only this crate calls it")]
+#[allow(private_bounds, private_interfaces, reason = "only this crate calls it")]
 impl sealed::Packets for FromServer {
     type Packet<B: AsRef<[u8]>> = ServerPacket<B>;
     type Ids = ();

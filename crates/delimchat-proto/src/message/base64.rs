@@ -54,7 +54,7 @@ pub(crate) fn encode(payload: &[u8], dst: &mut [u8]) -> usize {
 }
 
 /// Replaces what is in `dst` by the payload; by nothing if there is an error.
-#[inline]
+#[inline(never)]
 pub(crate) fn decode(text: &[u8], dst: &mut Vec<u8>) -> Result<(), ContentError> {
     // Only what grows is zeroed: a buffer that is used again mostly doesn't.
     dst.resize(text.len().div_ceil(4).saturating_mul(3), 0);

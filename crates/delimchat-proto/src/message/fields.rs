@@ -97,7 +97,7 @@ macro_rules! texts {
                 if bytes.len() > usize::from(limit) {
                     return Err(Problem::TooLong { len: bytes.len(), limit });
                 }
-                if !bytes.iter().all(|byte| byte.is_ascii_graphic()) {
+                if !is_graphic(bytes) {
                     let text = self.as_str().map_err(Problem::Content)?;
                     no_delimiter(text.as_bytes())?;
                 }
@@ -149,13 +149,30 @@ texts! {
 
 #[inline]
 fn printable(bytes: &[u8]) -> Result<&str, ContentError> {
-    if bytes.iter().all(u8::is_ascii_graphic) {
+    if is_graphic(bytes) {
         if let Ok(text) = core::str::from_utf8(bytes) {
             return Ok(text);
         }
     }
     let offset = bytes.iter().position(|b| !b.is_ascii_graphic()).unwrap_or(0);
     Err(ContentError { kind: ContentErrorKind::NotPrintable, offset })
+}
+
+/// Whether all are printable ASCII and no spaces: eight at a time, the last ones maybe twice.
+#[inline]
+fn is_graphic(bytes: &[u8]) -> bool {
+    const ALL: u64 = u64::MAX / 0xFF;
+    let are = |eight: &[u8; 8]| {
+        let word = u64::from_le_bytes(*eight);
+        // In the top bit of each byte: at least `!`, less than DEL, no more than seven bits.
+        let least = word.wrapping_add(ALL * (0x80 - 0x21));
+        let beyond = word.wrapping_add(ALL) | word;
+        least & !beyond & (ALL << 7) == ALL << 7
+    };
+    match bytes.last_chunk() {
+        Some(last) => bytes.chunks_exact(8).filter_map(<[u8]>::first_chunk).all(are) && are(last),
+        None => bytes.iter().all(u8::is_ascii_graphic),
+    }
 }
 
 #[inline]

@@ -134,7 +134,7 @@ macro_rules! sides {
             }
         }
 
-        #[allow(private_interfaces, reason = "only this crate calls it")]
+        #[allow(private_bounds, private_interfaces, reason = "only this crate calls it")]
         impl Packets for $side {
             type Packet<B: AsRef<[u8]>> = $packet<B>;
             type Ids = DraftIds;
