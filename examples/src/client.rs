@@ -6,17 +6,13 @@ use std::error::Error;
 use std::fmt;
 use std::future::Future;
 use std::io::{self, ErrorKind, Write};
-use std::pin::Pin;
 use std::process::ExitCode;
-use std::sync::Arc;
-use std::sync::atomic::{AtomicU64, Ordering};
-use std::task::{Context, Poll, ready};
 use std::time::{Duration, Instant};
 
 use bytes::Buf;
 use clap::Args;
 use smallwire_core::{Backoff, CloseFrame, End, Message, Session};
-use tokio::io::{AsyncRead, AsyncWrite, ReadBuf};
+use tokio::io::{AsyncRead, AsyncWrite};
 use tokio::net::TcpStream;
 use tokio::sync::mpsc;
 use tokio_tungstenite::{MaybeTlsStream, WebSocketStream};
@@ -68,54 +64,9 @@ where
     }
 }
 
-/// A byte stream, which counts what it has taken.
-#[derive(Debug)]
-pub struct Stream<T> {
-    stream: T,
-    sent: Arc<AtomicU64>,
-}
-
-impl<T> Stream<T> {
-    /// Adds to `sent` what `stream` takes.
-    pub fn new(stream: T, sent: Arc<AtomicU64>) -> Self {
-        Self { stream, sent }
-    }
-}
-
-impl<T: AsyncRead + Unpin> AsyncRead for Stream<T> {
-    fn poll_read(
-        mut self: Pin<&mut Self>,
-        cx: &mut Context<'_>,
-        buffer: &mut ReadBuf<'_>,
-    ) -> Poll<io::Result<()>> {
-        Pin::new(&mut self.stream).poll_read(cx, buffer)
-    }
-}
-
-impl<T: AsyncWrite + Unpin> AsyncWrite for Stream<T> {
-    fn poll_write(
-        mut self: Pin<&mut Self>,
-        cx: &mut Context<'_>,
-        bytes: &[u8],
-    ) -> Poll<io::Result<usize>> {
-        let written = ready!(Pin::new(&mut self.stream).poll_write(cx, bytes))?;
-        self.sent.fetch_add(written as u64, Ordering::Relaxed);
-        Poll::Ready(Ok(written))
-    }
-
-    fn poll_flush(mut self: Pin<&mut Self>, cx: &mut Context<'_>) -> Poll<io::Result<()>> {
-        Pin::new(&mut self.stream).poll_flush(cx)
-    }
-
-    fn poll_shutdown(mut self: Pin<&mut Self>, cx: &mut Context<'_>) -> Poll<io::Result<()>> {
-        Pin::new(&mut self.stream).poll_shutdown(cx)
-    }
-}
-
-impl<S, T> Socket<S> for Stream<T>
+impl<S> Socket<S> for TcpStream
 where
     S: Session<Input = [u8], Transmit: Buf + Send> + Send,
-    T: AsyncRead + AsyncWrite + Unpin + Send,
 {
     async fn drive<A>(
         self,

@@ -7,7 +7,6 @@ use std::fs::File;
 use std::io::{self, ErrorKind, Read};
 use std::path::{Path, PathBuf};
 use std::sync::Arc;
-use std::sync::atomic::{AtomicU64, Ordering};
 use std::time::{Duration, Instant};
 
 use bytes::Buf;
@@ -20,7 +19,7 @@ use tokio::net::TcpStream;
 use tokio::time::timeout;
 
 use crate::args::split;
-use crate::client::{self, Command, Host, NotDone, Note, Protocol, Stream, Tell};
+use crate::client::{self, Command, Host, NotDone, Note, Protocol, Tell};
 use crate::delimchat_args::{room, room_name, user_name};
 use crate::delimchat_server::Password;
 
@@ -169,10 +168,6 @@ enum What {
     Say(RoomId),
     Long {
         name: String,
-        /// On the wire.
-        bytes: u64,
-        /// What had been sent before it.
-        before: u64,
         /// Percent that the user was told.
         told: u64,
     },
@@ -191,8 +186,6 @@ pub struct Chatter {
     rooms: BTreeMap<RoomId, Password>,
     alias: Option<String>,
     open: BTreeMap<RequestId, What>,
-    /// Bytes that sockets have taken.
-    sent: Arc<AtomicU64>,
     why_not: Option<String>,
 }
 
@@ -211,7 +204,6 @@ impl Chatter {
             rooms: BTreeMap::new(),
             alias: None,
             open: BTreeMap::new(),
-            sent: Arc::default(),
             why_not: None,
         }
     }
@@ -417,28 +409,20 @@ fn not_done(error: SendError) -> NotDone {
     }
 }
 
-/// Bytes on the wire of a long message, as good as that can be told.
-fn wire_len(message: &[u8]) -> u64 {
-    const PART: usize = 3000;
-    let part = |part: &[u8]| part.len().div_ceil(3) * 4 + 13;
-    let parts = message.chunks(PART).map(part).sum::<usize>();
-    u64::try_from(parts).unwrap_or(u64::MAX)
-}
-
 impl Protocol for Chatter {
     type Session = Client;
-    type Socket = Stream<TcpStream>;
+    type Socket = TcpStream;
     type Event = ClientEvent;
     type Order = Order;
 
     fn connect(&self, address: &str) -> impl Future<Output = io::Result<Self::Socket>> + 'static {
-        let (address, sent) = (address.to_owned(), self.sent.clone());
+        let address = address.to_owned();
         async move {
             let stream = timeout(CONNECT_TIME, TcpStream::connect(address));
             let stream = stream.await.unwrap_or_else(|_| Err(ErrorKind::TimedOut.into()))?;
             // What people say is small and wants to be there at once.
             stream.set_nodelay(true)?;
-            Ok(Stream::new(stream, sent))
+            Ok(stream)
         }
     }
 
@@ -469,6 +453,15 @@ impl Protocol for Chatter {
                 }
                 return;
             }
+            ClientEvent::Progress { request, arrived, parts } => {
+                let Some(What::Long { name, told }) = self.open.get_mut(request) else { return };
+                let percent = u64::from(*arrived) * 100 / u64::from(*parts) / STEP * STEP;
+                if percent > *told {
+                    *told = percent;
+                    host.note(Note::Shown(format!("{name}: {percent} % arrived")));
+                }
+                return;
+            }
             ClientEvent::LongMessage { unique_id, room, message } => {
                 if let Some(shown) = self.saved(*unique_id, *room, message) {
                     return host.note(Note::Shown(shown));
@@ -478,21 +471,6 @@ impl Protocol for Chatter {
             _ => {}
         }
         host.note(Note::Event(event));
-    }
-
-    fn go_on(&mut self, _: &mut Client, _: Instant, host: &mut Host<ClientEvent>) -> bool {
-        let sent = self.sent.load(Ordering::Relaxed);
-        for what in self.open.values_mut() {
-            let What::Long { name, bytes, before, told } = what else { continue };
-            let percent = sent.saturating_sub(*before).saturating_mul(100) / (*bytes).max(1);
-            // All of it is there when the server says so.
-            let percent = percent.min(99) / STEP * STEP;
-            if percent > *told {
-                *told = percent;
-                host.note(Note::Shown(format!("{name}: {percent} % sent")));
-            }
-        }
-        true
     }
 
     fn order(
@@ -554,9 +532,7 @@ impl Protocol for Chatter {
             }
             Order::Long(name, message) => {
                 session.send_message(now, self.room, message).map(|request| {
-                    let (name, bytes) = (name.clone(), wire_len(message));
-                    let before = self.sent.load(Ordering::Relaxed);
-                    self.open.insert(request, What::Long { name, bytes, before, told: 0 });
+                    self.open.insert(request, What::Long { name: name.clone(), told: 0 });
                 })
             }
         };
@@ -572,12 +548,7 @@ impl Protocol for Chatter {
     }
 
     fn should_reconnect(&self, error: &SessionError) -> bool {
-        !matches!(
-            error,
-            SessionError::TooManyFailedLogins
-                | SessionError::MultipleEndpointsRefused
-                | SessionError::BadFirstPacket
-        )
+        error.should_reconnect()
     }
 
     fn gives_up(&self) -> Option<&str> {

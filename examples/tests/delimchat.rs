@@ -4,13 +4,14 @@ mod program;
 
 use std::fs;
 use std::io::{Read, Write};
-use std::net::{Shutdown, TcpStream};
+use std::net::{Shutdown, TcpListener, TcpStream};
 use std::path::{Path, PathBuf};
 use std::time::{Duration, Instant};
 
 use delimchat_proto::{
     Base64, ByteOrder, ByteOrderField, ClientMessageId, ClientPacketRef, CodecConfig, Decoder,
-    FromServer, LoginByteOrderStatus, LoginPasswordStatus, LoginUsernameStatus, RoomId, Secret,
+    FromClient, FromServer, HeadCountStatus, LoginByteOrderStatus, LoginPasswordStatus,
+    LoginUsernameStatus, LongMessageStatus, LongRoomStatus, PartNumberStatus, RoomId, Secret,
     ServerPacket,
 };
 
@@ -209,10 +210,6 @@ fn a_long_file_arrives_intact() {
     let bytes = noise(500_000);
     let path = place.write("noise", &bytes);
     ada.says(&format!("/long {path}"));
-    // Progress, step by step.
-    for percent in [10, 30, 50, 70, 90] {
-        ada.shows(&format!("noise: {percent} % sent"));
-    }
     ada.shows("noise: arrived");
     server.shows("client 0 says 500000 bytes in lobby");
     assert_eq!(saved(&ben.shows("[lobby] 500000 bytes, saved as ")), bytes);
@@ -233,6 +230,63 @@ fn a_long_file_arrives_intact() {
     let long = place.write("too long", &noise(800_000));
     ada.says(&format!("/long {long}"));
     ada.shows("not sent: message of 800000 bytes, the limit is 771000");
+}
+
+#[test]
+fn a_long_file_shows_how_much_of_it_has_arrived() {
+    let place = Place::new("progress");
+    let path = place.write("noise", &noise(30_000));
+    let listener = TcpListener::bind("127.0.0.1:0").unwrap();
+    let address = listener.local_addr().unwrap().to_string();
+    let mut client = client(&address, &["--user", "ada:lovelace", "--once"]);
+    let (server, _) = listener.accept().unwrap();
+    server.set_read_timeout(Some(PATIENCE)).unwrap();
+    let mut decoder = Decoder::<FromClient>::new(CodecConfig::default());
+    let mut hears = |mut stream: &TcpStream, name| {
+        let mut is_there = false;
+        while !is_there {
+            let mut read = vec![0; 4096];
+            let n = stream.read(&mut read).expect("neither reset nor silent");
+            let mut input = &read[..n];
+            while let Some(packet) = decoder.decode(&mut input).unwrap() {
+                is_there |= packet.name() == name;
+            }
+        }
+    };
+    let says = |mut stream: &TcpStream, packets: &[ServerPacket]| {
+        let mut wire = Vec::new();
+        for packet in packets {
+            packet.encode(&CodecConfig::default(), &mut wire).unwrap();
+        }
+        stream.write_all(&wire).unwrap();
+    };
+    says(&server, &[ServerPacket::GuestUsername { username: "guest".into() }]);
+    hears(&server, "login");
+    says(&server, &[OKAY]);
+    client.shows("logged in as ada");
+    client.says(&format!("/long {path}"));
+    hears(&server, "long_message_head");
+    // The login has the first number.
+    let client_message_id = ClientMessageId::from_counter(2);
+    let okay = ServerPacket::LongMessageHeadResult {
+        client_message_id,
+        remaining_status: HeadCountStatus::Okay,
+        room_status: LongRoomStatus::Okay,
+        message_status: LongMessageStatus::Okay,
+    };
+    says(&server, &[okay]);
+    client.shows("noise: 10 % arrived");
+    let okay = ServerPacket::LongMessageNextResult {
+        client_message_id,
+        number_status: PartNumberStatus::Okay,
+        room_status: LongRoomStatus::Okay,
+        message_status: LongMessageStatus::Okay,
+    };
+    hears(&server, "long_message_next");
+    says(&server, &vec![okay.clone(); 4]);
+    client.shows("noise: 50 % arrived");
+    says(&server, &vec![okay; 5]);
+    client.shows("noise: arrived");
 }
 
 #[test]

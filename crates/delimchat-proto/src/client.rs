@@ -10,7 +10,9 @@ use smallwire_core::clock::{NEVER, Time};
 use smallwire_core::{End, Secret, Session};
 
 use crate::connection::{Connection, Endpoint, Side, delegate_session};
-use crate::long::{Added, Assemblies, Due, Known, Outgoing, PART, Resend, Times, cut, most_parts};
+use crate::long::{
+    Added, Assemblies, Due, Known, Outgoing, Resend, Times, cut, most_bytes, part_len,
+};
 use crate::{
     Alias, Base64, ClientConfig, ClientEvent, ClientMessageId, ClientPacketRef, ContentError,
     ContentErrorKind, DecodeError, DropReason, Email, FromServer, HeadCountStatus, JoinRoomStatus,
@@ -125,16 +127,17 @@ impl Client {
         }
         let number = side.next_number(c)?;
         let client_message_id = ClientMessageId::from_counter(number);
-        if message.len() <= PART {
+        let codec = &c.codec();
+        if message.len() <= part_len(codec) {
             let message = Base64::of(message);
             let packet = ClientPacketRef::ShortMessage { client_message_id, room, message };
             c.send(|codec, out| packet.encode(codec, out))?;
             side.open(c, number, What::Message);
             return Ok(RequestId(number));
         }
-        let parts = cut(message, c.limits()).ok_or_else(|| SendError::TooLong {
+        let parts = cut(message, codec, c.limits()).ok_or_else(|| SendError::TooLong {
             len: message.len(),
-            limit: most_parts(c.limits()).saturating_mul(PART),
+            limit: most_bytes(codec, c.limits()),
         })?;
         if side.talk.as_ref().map_or(0, |talk| talk.going.len()) >= c.limits().max_outgoing {
             return Err(SendError::TooManyLong);
@@ -328,6 +331,19 @@ fn head_packet<'a>(outgoing: &Outgoing<u32>, head: &'a Bytes) -> ClientPacketRef
         client_message_id: ClientMessageId::from_counter(outgoing.id),
         room: outgoing.room,
         message: Base64::of(&head[..]),
+    }
+}
+
+/// The latest is enough, if the one before it hasn't been taken yet.
+fn progress(c: &mut ClientConnection, outgoing: &Outgoing<u32>) {
+    let (request, parts) = (RequestId(outgoing.id), outgoing.remaining().saturating_add(1));
+    // And the head.
+    let arrived = outgoing.arrived.saturating_add(1);
+    let event = ClientEvent::Progress { request, arrived, parts };
+    let is_before = |event: &ClientEvent| matches!(event, ClientEvent::Progress { request: before, .. } if *before == request);
+    match c.last_event().filter(|last| is_before(last)) {
+        Some(last) => *last = event,
+        None => c.push_event(event, 0),
     }
 }
 
@@ -537,6 +553,7 @@ impl ClientSide {
         let Some((at, outgoing)) = self.going(id) else { return };
         if (remaining, room, message) == (Tp::Okay, Rid::Okay, M::Okay) {
             outgoing.accepted = true;
+            progress(c, outgoing);
             self.fill(c);
         } else {
             self.long_ended(c, at, Outcome::HeadRefused { remaining, room, message });
@@ -559,6 +576,8 @@ impl ClientSide {
         outgoing.arrived = outgoing.arrived.saturating_add(1);
         if outgoing.arrived >= outgoing.remaining() && !outgoing.has_next() {
             self.long_ended(c, at, Outcome::Okay);
+        } else {
+            progress(c, outgoing);
         }
     }
 
@@ -850,7 +869,7 @@ impl Side for ClientSide {
             self.long_ended(c, at, Outcome::TimedOut);
             return true;
         }
-        match talk.coming.due(&c.clock, c.limits(), times(&c.config)) {
+        match talk.coming.due(&c.clock, c.limits(), times(&c.config), c.has_room()) {
             None => return false,
             Some(Due::Dropped(unique_id, _)) => {
                 let reason = DropReason::TimedOut;

@@ -71,7 +71,7 @@ pub(crate) struct Connection<S: Side> {
     /// What waits for the application, if anything does.
     waiting: Option<Box<Waiting<S::Event>>>,
     out: Vec<u8>,
-    /// Where the next packet begins, or the one that isn't whole.
+    /// Where the packet begins that was last decoded.
     pub(crate) position: u64,
     /// When that is overdue (D5).
     packet_deadline: Time,
@@ -179,6 +179,11 @@ impl<S: Side> Connection<S> {
         let waiting = self.waiting();
         waiting.events.push_back(event);
         waiting.event_bytes = waiting.event_bytes.saturating_add(bytes);
+    }
+
+    /// The event that was queued last.
+    pub(crate) fn last_event(&mut self) -> Option<&mut S::Event> {
+        self.waiting.as_mut()?.events.back_mut()
     }
 
     /// Takes the rest of an input away.
@@ -389,6 +394,8 @@ impl<S: Side> Endpoint<S> {
                 continue;
             }
             decoder.set_byte_order(c.receives);
+            decoder.seek(input);
+            c.position = decoder.offset();
             let was_skipping = decoder.malformed().is_some();
             let in_finish = c.eof && input.is_empty();
             let handled = match if in_finish { decoder.finish() } else { decoder.decode(input) } {
@@ -405,7 +412,6 @@ impl<S: Side> Endpoint<S> {
             if let Err(kind) = handled {
                 c.end_by_violation(Violation { kind, offset: decoder.start() });
             }
-            c.position = decoder.offset();
         };
         let malformed = decoder.malformed().copied();
         if let Some(bad) = malformed.filter(|_| done) {
@@ -427,7 +433,6 @@ impl<S: Side> Endpoint<S> {
         } else if c.packet_deadline == NEVER || decoder.offset() != before {
             c.packet_deadline = c.clock.after(c.config.packet_timeout());
         }
-        c.position = decoder.offset();
     }
 
     pub(crate) fn poll_transmit(&mut self) -> Option<Bytes> {

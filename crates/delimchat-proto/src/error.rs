@@ -261,6 +261,17 @@ mod session {
         },
     }
 
+    impl SessionError {
+        /// Whether to connect again, after a [`Backoff`](crate::Backoff)'s delay: yes after all but what another
+        /// try would only repeat: refused logins, a second endpoint, a login that began wrongly (steps 1 and 2).
+        pub fn should_reconnect(&self) -> bool {
+            !matches!(
+                self,
+                Self::TooManyFailedLogins | Self::MultipleEndpointsRefused | Self::BadFirstPacket
+            )
+        }
+    }
+
     /// How the peer broke the protocol, and where.
     #[derive(Debug, Clone, Copy, PartialEq, Eq, Error)]
     #[error("{kind} at byte {offset}")]

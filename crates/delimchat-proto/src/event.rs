@@ -27,6 +27,15 @@ pub enum ClientEvent {
         /// Its end.
         outcome: Outcome,
     },
+    /// How far a long message of ours is, when more of it has arrived (step 4).
+    Progress {
+        /// As `send_message` returned it.
+        request: RequestId,
+        /// How many of its parts the server has, the head included.
+        arrived: u32,
+        /// How many there are.
+        parts: u32,
+    },
     /// A message; its receipt is sent (step 3).
     Message {
         /// The server's id of it.

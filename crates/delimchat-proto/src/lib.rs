@@ -65,7 +65,7 @@ pub use message::{
 };
 #[cfg(feature = "std")]
 pub use server::Server;
-pub use smallwire_core::Secret;
+pub use smallwire_core::{Backoff, Secret};
 #[cfg(feature = "std")]
 pub use smallwire_core::{End, Session};
 

@@ -9,13 +9,18 @@ use std::io::IoSlice;
 use bytes::{Buf, Bytes};
 use smallwire_core::clock::{Clock, NEVER, Time};
 
-use crate::{Limits, RoomId};
+use crate::{CodecConfig, Limits, RoomId};
 
 /// How many finished messages are remembered.
 const REMEMBERED: usize = 64;
 
-/// Payload bytes that go into one part (D1).
-pub(crate) const PART: usize = crate::MAX_BASE64 / 4 * 3;
+/// Payload bytes that go into one part (D1), and into the packet around it (D5).
+pub(crate) fn part_len(codec: &CodecConfig) -> usize {
+    // What is around it in a LongMessageDeliveryHead, the largest.
+    const AROUND: usize = 1 + (1 + 4) + (1 + 16) + (1 + 8) + 1 + 1;
+    let chars = codec.packet_limit().saturating_sub(AROUND).min(crate::MAX_BASE64);
+    (chars / 4).saturating_mul(3)
+}
 
 /// A message of several parts, in order, readable as one [`Buf`] without having been joined (step 4).
 ///
@@ -259,8 +264,14 @@ impl<Id: Copy + PartialEq> Assemblies<Id> {
         self.open.iter().map(next).min().unwrap_or(NEVER)
     }
 
-    /// The next thing that is due.
-    pub(crate) fn due(&mut self, clock: &Clock, limits: &Limits, times: Times) -> Option<Due<Id>> {
+    /// The next thing that is due. Where nothing may be asked for now, it is due again later.
+    pub(crate) fn due(
+        &mut self,
+        clock: &Clock,
+        limits: &Limits,
+        times: Times,
+        may_ask: bool,
+    ) -> Option<Due<Id>> {
         let time = clock.time();
         if let Some(at) = self.open.iter().position(|a| a.deadline <= time) {
             let dropped = self.open.remove(at);
@@ -271,7 +282,7 @@ impl<Id: Copy + PartialEq> Assemblies<Id> {
         }
         let due = |a: &&mut Assembly<Id>| a.asked < limits.max_resends && a.ask_at <= time;
         let open = self.open.iter_mut().find(due)?;
-        open.asked = open.asked.saturating_add(1);
+        open.asked = open.asked.saturating_add(may_ask.into());
         open.ask_at = clock.after(times.resend_after.max(Duration::from_millis(1)));
         let have = open.parts.keys().copied().filter(|number| *number > 0).collect();
         Some(Due::Ask(open.id, Missing { have, remaining: open.remaining }))
@@ -289,7 +300,7 @@ pub(crate) struct Outgoing<Id> {
     next: usize,
     /// Its head has arrived and is okay.
     pub(crate) accepted: bool,
-    /// Parts that are known to have arrived.
+    /// Parts that are known to have arrived, without the head.
     pub(crate) arrived: u32,
     pub(crate) deadline: Time,
 }
@@ -346,18 +357,22 @@ impl<Id> Outgoing<Id> {
 }
 
 /// Cuts a payload that is too long for one packet; `None` if it is too long for so many parts.
-pub(crate) fn cut(bytes: &[u8], limits: &Limits) -> Option<Vec<Bytes>> {
-    // One allocation, of which the parts are slices.
-    let parts = bytes.len().div_ceil(PART);
-    if parts > most_parts(limits) {
+pub(crate) fn cut(bytes: &[u8], codec: &CodecConfig, limits: &Limits) -> Option<Vec<Bytes>> {
+    if bytes.len() > most_bytes(codec, limits) {
         return None;
     }
+    // One allocation, of which the parts are slices.
     let mut rest = Bytes::copy_from_slice(bytes);
-    let mut cut = Vec::with_capacity(parts);
+    let mut cut = Vec::with_capacity(bytes.len().div_ceil(part_len(codec)));
     while !rest.is_empty() {
-        cut.push(rest.split_to(PART.min(rest.len())));
+        cut.push(rest.split_to(part_len(codec).min(rest.len())));
     }
     Some(cut)
+}
+
+/// Payload bytes that a long message may have.
+pub(crate) fn most_bytes(codec: &CodecConfig, limits: &Limits) -> usize {
+    most_parts(limits).saturating_mul(part_len(codec))
 }
 
 /// Parts that a long message may have, its head included.

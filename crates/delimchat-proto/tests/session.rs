@@ -109,6 +109,13 @@ fn sent_by(client: &mut Client) -> Vec<ClientPacket> {
     packets
 }
 
+/// What a client reports, but how far its long messages are.
+fn told(client: &mut Client) -> Vec<ClientEvent> {
+    let mut told = events(client);
+    told.retain(|event| !matches!(event, ClientEvent::Progress { .. }));
+    told
+}
+
 fn login<'a>() -> ClientPacketRef<'a> {
     login_as("ada", b"hunter2")
 }
@@ -1184,6 +1191,8 @@ fn step4_a_long_message_goes_to_the_server_in_parts() {
         let text = text(parts);
         let request = pair.client.session.send_message(pair.now, ROOM, &text).unwrap();
         pair.run_for(SECOND);
+        let is_progress = |event: &ClientEvent| matches!(event, ClientEvent::Progress { .. });
+        pair.client.events.retain(|event| !is_progress(event));
         assert_eq!(pair.client.events, [outcome(request, Outcome::Okay)], "{parts} parts");
         let Some(ServerEvent::LongMessage { client_message_id, room, mut message }) =
             pair.server.events.pop_front()
@@ -1496,13 +1505,13 @@ fn step4_a_client_sends_parts_once_its_head_is_okay() {
     }
     for _ in 0..2 {
         client.handle_input(now, &okay(part_okay(number)));
-        assert_eq!(events(&mut client), []);
+        assert_eq!(told(&mut client), []);
     }
     client.handle_input(now, &okay(part_okay(number)));
-    assert_eq!(events(&mut client), [outcome(request, Outcome::Okay)]);
+    assert_eq!(told(&mut client), [outcome(request, Outcome::Okay)]);
     client.handle_input(now, &okay(part_okay(number)));
     client.handle_input(now, &again(1));
-    assert_eq!((client.poll_transmit(), events(&mut client)), (None, vec![]));
+    assert_eq!((client.poll_transmit(), told(&mut client)), (None, vec![]));
 }
 
 #[test]
@@ -1527,25 +1536,25 @@ fn step4_a_client_hears_of_refusals_and_of_silence() {
     let (remaining, room, message) = (Tp::Invalid, Rid::NotAuthorized, M::Okay);
     got(&mut client, now, head_result(request.number(), remaining, room, message));
     let refused = Outcome::HeadRefused { remaining, room, message };
-    assert_eq!(events(&mut client), [outcome(request, refused)]);
+    assert_eq!(told(&mut client), [outcome(request, refused)]);
     assert_eq!(client.poll_transmit(), None, "nothing follows a refused head");
     let request = send(&mut client, now);
     got(&mut client, now, head_okay(request.number()));
     got(&mut client, now, next_result(request.number(), Pn::Invalid, M::Okay));
     let (number, room) = (Pn::Invalid, Rid::Okay);
     let refused = Outcome::PartRefused { number, room, message };
-    assert_eq!(events(&mut client), [outcome(request, refused)]);
+    assert_eq!(told(&mut client), [outcome(request, refused)]);
     let request = send(&mut client, now);
     assert_eq!(client.poll_timeout(), Some(now + config.assembly_timeout));
     client.handle_timeout(now + config.assembly_timeout);
-    assert_eq!(events(&mut client), [outcome(request, Outcome::TimedOut)]);
+    assert_eq!(told(&mut client), [outcome(request, Outcome::TimedOut)]);
     let request = send(&mut client, now);
     for _ in 0..3 {
         send(&mut client, now);
     }
     assert_eq!(client.send_message(now, ROOM, &text(2)), Err(SendError::TooManyLong));
     client.close(now);
-    let seen = events(&mut client);
+    let seen = told(&mut client);
     assert_eq!(seen.len(), 4);
     assert!(seen.contains(&outcome(request, Outcome::Closed)));
 }
@@ -2478,7 +2487,7 @@ fn step4_okay_only_once_all_parts_are_sent() {
         now,
         &encoded(&[head_okay(number), part_okay(number), part_okay(number), part_okay(number)]),
     );
-    assert_eq!(events(&mut client), []);
+    assert_eq!(told(&mut client), []);
 }
 
 #[test]
@@ -2819,5 +2828,120 @@ fn step5_wishes_that_are_never_answered_do_not_pile_up() {
         });
         kept += used.bytes_current;
         assert!(kept < 4096, "{round}: {kept} bytes");
+    }
+}
+
+#[test]
+fn step4_parts_fit_into_max_packet() {
+    let small = codec().max_packet(200);
+    let mut pair = pair(ClientConfig::default().codec(small), ServerConfig::default().codec(small));
+    let text = text(2)[..1000].to_vec();
+    let session = &mut pair.server.session;
+    session.deliver(pair.now, uid(1), RoomId::ECHO, "bob", "", &text).unwrap();
+    let wide: LongMessage = [Bytes::from(text.clone())].into_iter().collect();
+    session.forward(pair.now, uid(2), RoomId::ECHO, &wide).unwrap();
+    let too_long = session.deliver(pair.now, uid(3), RoomId::ECHO, "bob", "", &[7; 257 * 123 + 1]);
+    assert_eq!(too_long, Err(SendError::TooLong { len: 257 * 123 + 1, limit: 257 * 123 }));
+    let request = pair.client.session.send_message(pair.now, RoomId::GLOBAL, &text).unwrap();
+    pair.run_for(SECOND);
+    let mut arrived = 0;
+    for event in &pair.client.events {
+        match event {
+            ClientEvent::LongMessage { message, .. } => {
+                assert_eq!(message.to_vec(), text);
+                arrived += 1;
+            }
+            ClientEvent::Progress { parts: 9, .. } => {}
+            other => assert_eq!(*other, outcome(request, Outcome::Okay)),
+        }
+    }
+    assert_eq!(arrived, 2);
+    let said = |event: &ServerEvent| matches!(event, ServerEvent::LongMessage { message, .. } if message.to_vec() == text);
+    assert_eq!(pair.server.events.iter().filter(|event| said(event)).count(), 1);
+}
+
+#[test]
+fn step4_too_many_parts_are_cut_anew() {
+    let (mut server, now) = member();
+    let tiny: LongMessage = (0..300).map(|_| Bytes::from_static(b"x")).collect();
+    server.forward(now, uid(1), ROOM, &tiny).unwrap();
+    assert!(matches!(
+        sent(&mut server)[..],
+        [
+            ServerPacket::LongMessageDeliveryHead { remaining: 1, .. },
+            ServerPacket::LongMessageDeliveryNext { number: 1, .. }
+        ]
+    ));
+}
+
+#[test]
+fn step4_what_cannot_be_asked_for_now_is_asked_for_later() {
+    let limits = Limits::default().max_transmit_bytes(1000);
+    let (mut server, now) = member_of(ServerConfig::default().limits(limits));
+    says(&mut server, now, &[head(1, 1, b"x")]);
+    discard(&mut server);
+    server.deliver(now, uid(1), ROOM, "bob", "", &[7; 1000]).unwrap();
+    server.handle_timeout(now + 2 * SECOND);
+    discard(&mut server);
+    let asked = ServerPacket::ResendLongMessageNext { number: 1, client_message_id: id(1) };
+    let times = (2..10).filter(|round| {
+        server.handle_timeout(now + 2 * round * SECOND);
+        sent(&mut server) == [asked.clone()]
+    });
+    assert_eq!(times.count(), 3);
+}
+
+#[test]
+fn step4_a_client_hears_how_far_a_long_message_is() {
+    let (mut client, now) = client();
+    let request = client.send_message(now, ROOM, &text(4)).unwrap();
+    let number = request.number();
+    let [head, part] = [head_okay(number), part_okay(number)].map(|p| p.map(|_| &b""[..]));
+    let progress = |arrived| ClientEvent::Progress { request, arrived, parts: 4 };
+    hears(&mut client, now, &[head]);
+    assert_eq!(events(&mut client), [progress(1)]);
+    // Only the latest waits.
+    hears(&mut client, now, &[part, part]);
+    assert_eq!(events(&mut client), [progress(3)]);
+    hears(&mut client, now, &[part]);
+    assert_eq!(events(&mut client), [outcome(request, Outcome::Okay)]);
+}
+
+#[test]
+fn step5_who_asks_twice_is_let_in_once() {
+    let (mut server, now) = member();
+    let room = RoomId::from_counter(1);
+    says(&mut server, now, &[join(room, b""), join(room, b"")]);
+    for event in events(&mut server) {
+        let ServerEvent::JoinRoom { id, .. } = event else { panic!("{event:?}") };
+        server.accept_join(now, id).unwrap();
+    }
+    let told = [JoinRoomStatus::Okay, JoinRoomStatus::AlreadyInRoom];
+    assert_eq!(sent(&mut server), told.map(|status| join_result(room, status)));
+    assert_eq!(server.rooms(), [room, ROOM]);
+}
+
+#[test]
+fn step1_what_is_held_is_where_its_packet_begins() {
+    let (mut server, now) = guest(ServerConfig::default());
+    let mut bytes = from_client(&codec(), &[login()]);
+    bytes.extend(b"\0\0");
+    bytes.extend(from_client(&codec(), &[short(1, ROOM, b"x")]));
+    server.handle_input(now, &bytes);
+    server.refuse_login(now, LoginRefusal::Password).unwrap();
+    assert_violation(&server, ViolationKind::NotLoggedIn(PacketId(0x50)), login_len() + 2);
+}
+
+#[test]
+fn step2_what_another_try_would_only_repeat_is_no_reason_to_connect_again() {
+    for error in [
+        SessionError::TooManyFailedLogins,
+        SessionError::MultipleEndpointsRefused,
+        SessionError::BadFirstPacket,
+    ] {
+        assert!(!error.should_reconnect(), "{error}");
+    }
+    for error in [SessionError::LoginTimeout, SessionError::UnexpectedEof { offset: 7 }] {
+        assert!(error.should_reconnect(), "{error}");
     }
 }

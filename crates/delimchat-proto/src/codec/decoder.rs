@@ -237,7 +237,8 @@ impl<S: Sender> Decoder<S> {
         self.skipped.as_ref()
     }
 
-    /// Where the next packet starts, or the one that isn't whole yet: bytes from the start of the stream.
+    /// Where the next packet starts, or the one that isn't whole yet: bytes from the start of the stream. While
+    /// something [`malformed`](Self::malformed) is skipped, behind what has been dropped of it.
     pub const fn offset(&self) -> u64 {
         self.offset
     }
@@ -287,12 +288,30 @@ impl<S: Sender> Decoder<S> {
         self.offset = self.offset.wrapping_add(len as u64);
     }
 
-    /// `00` where an id is expected (D3).
+    /// `00` where an id is expected (D3), when nothing is carried or skipped.
     #[inline]
     fn skip_ends(&mut self, input: &mut &[u8]) {
         while let [0, rest @ ..] = *input {
             *input = rest;
             self.offset = self.offset.wrapping_add(1);
+        }
+    }
+
+    /// The same in what is carried.
+    fn skip_carried_ends(&mut self) {
+        let ends = self.unfinished().iter().take_while(|byte| **byte == 0).count();
+        self.head = self.head.saturating_add(ends);
+        self.offset = self.offset.wrapping_add(ends as u64);
+    }
+
+    /// Goes to where the next packet starts, or the one that isn't whole; [`offset`](Self::offset) is that then.
+    #[cfg(feature = "std")]
+    pub(crate) fn seek(&mut self, input: &mut &[u8]) {
+        if self.skipped.is_none() {
+            self.skip_carried_ends();
+            if self.unfinished().is_empty() {
+                self.skip_ends(input);
+            }
         }
     }
 
@@ -331,9 +350,7 @@ impl<S: Sender> Decoder<S> {
                 self.skip(skipped, input)?;
                 return Ok(Found::Nothing);
             }
-            let ends = self.unfinished().iter().take_while(|byte| **byte == 0).count();
-            self.head = self.head.saturating_add(ends);
-            self.offset = self.offset.wrapping_add(ends as u64);
+            self.skip_carried_ends();
             if self.unfinished().is_empty() {
                 self.carry.clear();
                 self.head = 0;

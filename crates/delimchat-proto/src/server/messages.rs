@@ -6,7 +6,7 @@ use bytes::Bytes;
 
 use super::{Question, ServerConnection, ServerSide, Talk, answer};
 use crate::connection::Side;
-use crate::long::{Added, Known, Outgoing, PART, Resend, Times, cut, most_parts};
+use crate::long::{Added, Known, Outgoing, Resend, Times, cut, most_bytes, part_len};
 use crate::{
     Alias, AnswerError, Authorization, Base64, ClientMessageId, HeadCountStatus, LongMessageStatus,
     LongRoomStatus, MessageId, PartNumberStatus, RoomId, SendError, ServerConfig, ServerEvent,
@@ -102,8 +102,9 @@ impl ServerSide {
         alias: &str,
         message: &[u8],
     ) -> Result<(), SendError> {
-        if message.len() > PART {
-            let parts = cut(message, c.limits()).ok_or_else(|| too_long(c, message.len()))?;
+        if message.len() > part_len(&c.codec()) {
+            let parts = cut(message, &c.codec(), c.limits());
+            let parts = parts.ok_or_else(|| too_long(c, message.len()))?;
             return self.deliver_long(c, unique_id, room, parts);
         }
         self.check_new(unique_id)?;
@@ -344,7 +345,7 @@ pub(super) fn payload<B: AsRef<[u8]>>(message: &Base64<B>) -> Option<Bytes> {
 }
 
 pub(super) fn too_long(c: &ServerConnection, len: usize) -> SendError {
-    SendError::TooLong { len, limit: most_parts(c.limits()).saturating_mul(PART) }
+    SendError::TooLong { len, limit: most_bytes(&c.codec(), c.limits()) }
 }
 
 pub(super) fn times(config: &ServerConfig) -> Times {

@@ -14,7 +14,7 @@ use smallwire_core::clock::{NEVER, Time};
 use smallwire_core::{End, Session};
 
 use crate::connection::{Connection, Endpoint, Side, delegate_session};
-use crate::long::{Assemblies, Due, Known, Outgoing, PART, cut, most_parts};
+use crate::long::{Assemblies, Due, Known, Outgoing, cut, most_parts, part_len};
 use crate::{
     AliasId, AliasRefusal, AnswerError, Base64, ByteOrder, ClientMessageId, ClientPacket,
     DecideError, DecodeError, DecodeErrorKind, EncodeError, FromClient, JoinId, JoinRoomStatus,
@@ -134,17 +134,26 @@ impl Server {
         Ok(())
     }
 
-    /// Lets the client into a room (step 5). Tell those in it with [`user_joined`](Self::user_joined).
+    /// Lets the client into a room (step 5). Tell those in it with [`user_joined`](Self::user_joined). A client that
+    /// is in already, as it asked twice, is told so.
     ///
     /// # Errors
     /// It awaits no answer, or the client is in `max_rooms` rooms: it has been told that it isn't authorized.
     pub fn accept_join(&mut self, now: Instant, id: JoinId) -> Result<(), AnswerError> {
         let (c, side) = self.0.at(now);
         let room = side.take_question(c, id.0, Question::room)?;
-        let okay = side.enter(c, room);
-        let status = if okay { JoinRoomStatus::Okay } else { JoinRoomStatus::NotAuthorized };
-        join_result(c, room, status);
-        if okay { Ok(()) } else { Err(AnswerError) }
+        let was_in = side.is_in(room);
+        let is_in = side.enter(c, room);
+        join_result(
+            c,
+            room,
+            match (was_in, is_in) {
+                (true, _) => JoinRoomStatus::AlreadyInRoom,
+                (_, true) => JoinRoomStatus::Okay,
+                (_, false) => JoinRoomStatus::NotAuthorized,
+            },
+        );
+        if is_in { Ok(()) } else { Err(AnswerError) }
     }
 
     /// Doesn't let the client into a room (step 5).
@@ -247,7 +256,8 @@ impl Server {
         sent
     }
 
-    /// Delivers a long message to the client as it came, without joining or copying it (step 4).
+    /// Delivers a long message to the client as it came, without joining or copying it (step 4), unless its parts
+    /// are too many or too long for the client: then they are cut anew.
     ///
     /// # Errors
     /// As [`deliver`](Self::deliver).
@@ -261,17 +271,16 @@ impl Server {
         let (c, side) = self.0.at(now);
         side.check_member(c)?;
         let mut parts: Vec<Bytes> = message.parts().cloned().collect();
-        if parts.iter().any(|part| part.len() > PART) {
+        let longest = part_len(&c.codec());
+        if parts.len() > most_parts(c.limits()) || parts.iter().any(|part| part.len() > longest) {
             let whole = message.to_vec();
-            parts = cut(&whole, c.limits()).ok_or_else(|| too_long(c, whole.len()))?;
+            let cut = cut(&whole, &c.codec(), c.limits());
+            parts = cut.ok_or_else(|| too_long(c, whole.len()))?;
         }
         match parts.len() {
             0 => return Err(SendError::Empty),
             // At least one part follows the head.
             1 => parts.push(Bytes::new()),
-            len if len > most_parts(c.limits()) => {
-                return Err(too_long(c, parts.iter().map(Bytes::len).sum()));
-            }
             _ => {}
         }
         side.deliver_long(c, unique_id, room, parts)
@@ -793,7 +802,7 @@ impl Side for ServerSide {
             self.release();
             return true;
         }
-        match talk.coming.due(&c.clock, c.limits(), times(&c.config)) {
+        match talk.coming.due(&c.clock, c.limits(), times(&c.config), c.has_room()) {
             None => return false,
             Some(Due::Dropped(client_message_id, room)) => {
                 c.push_event(ServerEvent::LongMessageDropped { client_message_id, room }, 0);
