@@ -1,17 +1,22 @@
 //! What idle connections cost: a million sessions that are logged in, and clients in a hub's rooms; all
 //! read and all sent.
 
+use std::any::Any;
 use std::fs;
 use std::hint::black_box;
-use std::sync::Arc;
 use std::time::{Duration, Instant};
 
 use allocation_counter::measure;
 use anyhow::Context;
-use bingo_proto::{ClientMessage, CodecConfig, Identification, MessageId, ServerEvent, Session};
-use litecord_proto::Message;
 use roomvars_proto::{Dialect, Hub, HubConfig};
 use smallwire_benches::{join, take_all};
+use smallwire_core::{Message, Session};
+use testkit::bingo::{BingoClient, BingoServer};
+use testkit::conformance::Subject;
+use testkit::delimchat::{DelimchatClient, DelimchatServer};
+use testkit::emagine::{EmagineClient, EmagineServer};
+use testkit::litecord::{LitecordClient, LitecordServer};
+use testkit::roomvars::RoomvarsClient;
 
 const SESSIONS: u32 = 1_000_000;
 
@@ -23,108 +28,42 @@ fn resident() -> anyhow::Result<u64> {
     Ok(kibibytes * 1024)
 }
 
-/// Takes all that a session has to send and to tell.
-fn drain(session: &mut impl Session) {
-    while session.poll_transmit().is_some() {}
-    while session.poll_event().is_some() {}
-}
-
-fn bingo_server(
-    config: &Arc<bingo_proto::Config>,
-    identification: &[u8],
-    now: Instant,
-) -> anyhow::Result<bingo_proto::Server> {
-    let mut server = bingo_proto::Server::new(config.clone(), now);
-    server.handle_input(now, identification);
-    let Some(ServerEvent::Identified(who)) = server.poll_event() else {
-        anyhow::bail!("not identified");
-    };
-    server.accept(now, who.username.as_bytes())?;
-    drain(&mut server);
-    Ok(server)
-}
-
-fn litecord_server(
-    config: &Arc<litecord_proto::Config>,
-    hello_ack: &Message,
-    now: Instant,
-) -> anyhow::Result<litecord_proto::Server> {
-    let mut server = litecord_proto::Server::new(config.clone(), now);
-    server.handle_input(now, hello_ack);
-    anyhow::ensure!(server.is_authenticated(), "not let in");
-    drain(&mut server);
-    Ok(server)
-}
-
-fn litecord_client(
-    config: &Arc<litecord_proto::Config>,
-    [hello, heartbeat_ack]: &[Message; 2],
-    now: Instant,
-) -> anyhow::Result<litecord_proto::Client> {
-    let mut client = litecord_proto::Client::new(config.clone(), "hunter2", now)?;
-    client.handle_input(now, hello);
-    client.handle_input(now, heartbeat_ack);
-    anyhow::ensure!(client.is_authenticated(), "not let in");
-    drain(&mut client);
-    Ok(client)
-}
-
-fn roomvars_client(
-    config: &Arc<roomvars_proto::ClientConfig>,
-    snapshot: &Message,
-    now: Instant,
-) -> anyhow::Result<roomvars_proto::Client> {
-    let variables = [("x", "0"), ("y", "0")];
-    let mut client = roomvars_proto::Client::new(config.clone(), "lobby", "ada", &variables, now)?;
-    drain(&mut client);
-    client.handle_input(now, snapshot);
-    drain(&mut client);
-    anyhow::ensure!(client.get("y") == Some("2".into()), "not joined");
-    Ok(client)
-}
-
-/// Prints a row about the sessions that `idle` makes, all of them at `start`.
-fn row<S: Session>(
+/// Prints a row about sessions of this kind, and gives them.
+fn row<S: Subject<Session: 'static>>(
     name: &str,
-    start: Instant,
-    idle: impl Fn() -> anyhow::Result<S>,
-) -> anyhow::Result<()> {
-    let mut one = Ok(());
-    let heap = measure(|| match idle() {
-        // Kept until the end of the process: what it holds isn't given back.
-        Ok(session) => std::mem::forget(session),
-        Err(error) => one = Err(error),
-    });
-    one?;
+    now: Instant,
+    idle: &S,
+) -> anyhow::Result<Box<dyn Any>> {
+    // Kept until the end of the process: what it holds isn't given back.
+    let heap = measure(|| std::mem::forget(idle.start(now)));
 
     let before = resident()?;
     let mut sessions = Vec::with_capacity(SESSIONS as usize);
-    for _ in 0..SESSIONS {
-        sessions.push(idle()?);
-    }
+    sessions.extend((0..SESSIONS).map(|_| idle.start(now)));
     let each = (resident()? - before) / u64::from(SESSIONS);
 
     // So soon that no timer is due.
-    let now = start + Duration::from_millis(1);
+    let soon = now + Duration::from_millis(1);
     let clock = Instant::now();
     for session in &mut sessions {
         if black_box(session.poll_timeout()).is_some() {
-            session.handle_timeout(now);
+            session.handle_timeout(soon);
         }
     }
     let tick = clock.elapsed().as_nanos() / u128::from(SESSIONS);
-    println!("| {name} | {} | {} | {each} | {tick} |", size_of::<S>(), heap.bytes_current);
-    Ok(())
+    let size = size_of::<S::Session>();
+    println!("| {name} | {size} | {} | {each} | {tick} |", heap.bytes_current);
+    Ok(Box::new(sessions))
 }
 
 fn main() -> anyhow::Result<()> {
     let now = Instant::now();
-    // First, and all are kept: what was given back would come again, and not count as resident.
+    // All are kept: what was given back would come again, and not count as resident.
+    let mut kept: Vec<Box<dyn Any>> = Vec::new();
     println!("| rooms | clients of each | heap a client | resident a client |");
     println!("|---|---|---|---|");
-    let mut hubs = Vec::new();
     for (rooms, clients) in [(10_000, 10), (1000, 100), (100_000, 1)] {
-        hubs.push(hub_row(now, rooms, clients)?);
+        kept.push(Box::new(hub_row(now, rooms, clients)?));
     }
     println!();
 
@@ -132,30 +71,23 @@ fn main() -> anyhow::Result<()> {
         "| idle and logged in | `size_of` | heap | resident, of {SESSIONS} in a `Vec` | tick, ns |"
     );
     println!("|---|---|---|---|---|");
-
-    let config = Arc::new(bingo_proto::Config::default());
-    let mut identification = Vec::new();
-    ClientMessage::Identification(Identification::new("9f2c", "Ada")).encode(
-        MessageId(0),
-        &CodecConfig::default(),
-        &mut identification,
-    )?;
-    row("bingo-proto's `Server`", now, || bingo_server(&config, &identification, now))?;
-
-    let config = Arc::new(litecord_proto::Config::default().password("hunter2"));
-    let hello_ack = Message::text(r#"{"op":1,"password":"hunter2"}"#);
-    row("litecord-proto's `Server`", now, || litecord_server(&config, &hello_ack, now))?;
-    let says = [r#"{"op":0,"hb_interval":10000}"#, r#"{"op":3}"#].map(Message::text);
-    row("litecord-proto's `Client`", now, || litecord_client(&config, &says, now))?;
-
-    let config = Arc::new(roomvars_proto::ClientConfig::default());
-    let snapshot = [("x", "1"), ("y", "2")].map(|(variable, value)| {
-        format!(r#"{{"kind":"set","variable":"{variable}","value":"{value}"}}"#)
-    });
-    let snapshot = Message::text(snapshot.join("\n"));
-    row("roomvars-proto's `Client`, of 2 variables", now, || {
-        roomvars_client(&config, &snapshot, now)
-    })
+    macro_rules! rows {
+        ($($name:literal $subject:ident;)+) => {
+            $(kept.push(row($name, now, &$subject { ready: true, ..$subject::default() })?);)+
+        };
+    }
+    rows! {
+        "bingo-proto's `Server`" BingoServer;
+        "bingo-proto's `Client`" BingoClient;
+        "litecord-proto's `Server`" LitecordServer;
+        "litecord-proto's `Client`" LitecordClient;
+        "emagine-proto's `Server`" EmagineServer;
+        "emagine-proto's `Client`" EmagineClient;
+        "roomvars-proto's `Client`, and its room's variables" RoomvarsClient;
+        "delimchat-proto's `Server`, and its client's name and room" DelimchatServer;
+        "delimchat-proto's `Client`" DelimchatClient;
+    }
+    Ok(())
 }
 
 /// Most bytes that a client in a room of ten may cost a hub.

@@ -26,6 +26,11 @@ pub mod spec;
 pub mod vectors;
 pub mod wire;
 
+/// The workspace's README: what it shows compiles.
+#[cfg(doctest)]
+#[doc = include_str!("../../../README.md")]
+struct Readme;
+
 use std::time::Instant;
 
 pub use allocation_counter::{AllocationInfo, measure};
