@@ -5,6 +5,7 @@
 //! One task per connection, one `select!` in it, which reads, writes and waits at once: a peer that
 //! stops reading holds up neither timers nor events nor commands.
 
+use std::collections::VecDeque;
 use std::io::{self, ErrorKind};
 use std::time::Duration;
 
@@ -201,6 +202,24 @@ pub(crate) async fn write<W: Sink<Message> + Unpin>(
     if let Some(message) = unsent.take() {
         *unflushed = true;
         return writer.start_send_unpin(message);
+    }
+    writer.flush().await?;
+    *unflushed = false;
+    Ok(())
+}
+
+/// Hands all of these to the library and makes it send them. May be dropped and called again.
+pub(crate) async fn write_all<W: Sink<Message> + Unpin>(
+    writer: &mut W,
+    unsent: &mut VecDeque<Message>,
+    unflushed: &mut bool,
+) -> Result<(), W::Error> {
+    while !unsent.is_empty() {
+        std::future::poll_fn(|cx| writer.poll_ready_unpin(cx)).await?;
+        if let Some(message) = unsent.pop_front() {
+            *unflushed = true;
+            writer.start_send_unpin(message)?;
+        }
     }
     writer.flush().await?;
     *unflushed = false;
