@@ -3,26 +3,31 @@
 //!
 //! A socket's task hands the hub's what it reads, and takes what is to be sent in bursts that it writes at
 //! once. Of these it has two at most, one of them being written: so the hub sees who is slow, and nobody
-//! waits for anybody else.
+//! waits for anybody else. A write costs far more than what is in it, so after bursts were given out, what
+//! comes next is collected for a moment.
 
 use std::collections::{HashMap, VecDeque};
 use std::future::Future;
 use std::io;
 use std::sync::Arc;
 use std::sync::atomic::{AtomicBool, Ordering};
-use std::time::Instant;
+use std::time::{Duration, Instant};
 
-use futures_util::StreamExt;
+use futures_util::{FutureExt, StreamExt};
 use roomvars_proto::{
     CloseCode, CloseFrame, ConnId, Dialect, Full, Hub, HubEvent, Message, Policy,
 };
 use tokio::sync::{mpsc, oneshot};
 
 use crate::app::{CLOSING_TIME, now, sleep_until};
-use crate::websocket::{Failure, PROTOCOL_ERROR, WRITE_BUFFER, WebSocket, write_all};
+use crate::websocket::{Failure, PROTOCOL_ERROR, WebSocket, write_all};
 
 /// What waits for the hub's task. It takes it as fast as it can; beyond that nobody reads.
 const MAX_TOLD: usize = 256;
+
+/// Messages after which a burst is long enough, and bytes of them.
+const BURST: usize = 64;
+const BURST_BYTES: usize = 16 * 1024;
 
 /// What a socket's task tells the hub's.
 #[derive(Debug)]
@@ -58,12 +63,20 @@ pub struct HubTask<P> {
     hub: Hub<P>,
     told: mpsc::Receiver<Told>,
     seats: HashMap<ConnId, Seat>,
+    write_interval: Duration,
+    /// When bursts were given out last.
+    gave: Option<Instant>,
+    /// What was told since then.
+    told_since: usize,
 }
 
-/// A task for this hub, and how sockets reach it.
-pub fn hub_task<P: Policy>(hub: Hub<P>) -> (HubTask<P>, Sockets) {
+/// A task for this hub, and how sockets reach it. Those that keep up are given something to write once
+/// in a `write_interval`, or when much has come; a change after a longer silence goes at once.
+pub fn hub_task<P: Policy>(hub: Hub<P>, write_interval: Duration) -> (HubTask<P>, Sockets) {
     let (sender, told) = mpsc::channel(MAX_TOLD);
-    (HubTask { hub, told, seats: HashMap::new() }, Sockets(sender))
+    let seats = HashMap::new();
+    let task = HubTask { hub, told, seats, write_interval, gave: None, told_since: 0 };
+    (task, Sockets(sender))
 }
 
 impl<P: Policy> HubTask<P> {
@@ -83,16 +96,15 @@ impl<P: Policy> HubTask<P> {
                 }
                 on_event(&mut self.hub, id, event);
             }
-            while let Some(id) = self.hub.poll_ready() {
-                self.give(id);
-            }
-            let due = self.hub.poll_timeout();
+            let give_at = self.give_all();
+            let due = self.hub.poll_timeout().into_iter().chain(give_at).min();
             tokio::select! {
                 count = self.told.recv_many(&mut told, MAX_TOLD) => {
                     if count == 0 {
                         // Nobody can come any more.
                         break;
                     }
+                    self.told_since += count;
                     for told in told.drain(..) {
                         self.handle(told, is_open);
                     }
@@ -126,20 +138,41 @@ impl<P: Policy> HubTask<P> {
         }
     }
 
+    /// Gives all connections' tasks what there is, unless that should wait until then.
+    fn give_all(&mut self) -> Option<Instant> {
+        let now = now();
+        if let Some(gave) = self.gave.filter(|_| self.told_since < MAX_TOLD) {
+            let due = gave + self.write_interval;
+            if now < due {
+                return Some(due);
+            }
+        }
+        self.told_since = 0;
+        while let Some(id) = self.hub.poll_ready() {
+            self.gave = Some(now);
+            self.give(id);
+        }
+        None
+    }
+
     /// Gives a connection's task what comes next, if it can take that.
     fn give(&mut self, id: ConnId) {
         let Some(seat) = self.seats.get(&id) else { return };
-        while let Some(room) = seat.room() {
+        let mut is_all = false;
+        while !is_all && let Some(room) = seat.room() {
             let (mut burst, mut bytes) = (Vec::new(), 0);
-            while bytes < WRITE_BUFFER {
-                let Some(message) = self.hub.poll_transmit(id) else { break };
-                bytes += message.len();
-                burst.push(message);
+            while !is_all && burst.len() < BURST && bytes < BURST_BYTES {
+                match self.hub.poll_transmit(id) {
+                    Some(message) => {
+                        bytes += message.len();
+                        burst.push(message);
+                    }
+                    None => is_all = true,
+                }
             }
-            if burst.is_empty() {
-                return;
+            if !burst.is_empty() {
+                room.send(burst);
             }
-            room.send(burst);
         }
     }
 
@@ -202,6 +235,14 @@ impl Sockets {
         let mut deadline: Option<Instant> = None;
         loop {
             let is_writing = !unsent.is_empty() || unflushed;
+            // At once, where that can be.
+            if is_writing
+                && let Some(written) =
+                    write_all(&mut writer, &mut unsent, &mut unflushed).now_or_never()
+            {
+                written?;
+                continue;
+            }
             tokio::select! {
                 read = reader.next(), if reads => {
                     let input = match read {

@@ -18,8 +18,9 @@ use crate::app::{App, CLOSING_TIME, drain, now, sleep_until};
 /// How long the WebSocket may take to stand; only then is there a session that has its own timeouts.
 pub const HANDSHAKE_TIME: Duration = Duration::from_secs(10);
 
-/// How many bytes a library keeps before it writes. Beyond them the session sees what waits.
-pub(crate) const WRITE_BUFFER: usize = 16 * 1024;
+/// How many bytes a library reads at once, and keeps before it writes: every socket has room for as
+/// many. Beyond them the session sees what waits.
+pub(crate) const BUFFER: usize = 4 * 1024;
 
 /// How many bytes of a peer are thrown away while it closes.
 const CLOSING_BYTES: usize = 1024 * 1024;

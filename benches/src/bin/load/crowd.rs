@@ -219,7 +219,8 @@ impl Crowd {
         let sets = self.script.len();
         while self.seats.iter().any(|seat| seat.receiver.heard() != Some(sets)) {
             let left = end.saturating_duration_since(Instant::now());
-            let waits = self.seats.iter().filter(|seat| seat.receiver.heard() != Some(sets)).count();
+            let waits =
+                self.seats.iter().filter(|seat| seat.receiver.heard() != Some(sets)).count();
             ensure!(!left.is_zero(), "{waits} haven't heard of all {sets} sets");
             self.write()?;
             self.step(&mut events, left)?;

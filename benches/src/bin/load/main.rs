@@ -200,7 +200,8 @@ fn soak(args: &Args, program: &PathBuf, receivers: usize) -> anyhow::Result<()> 
     while Instant::now() < end {
         crowd.run_until(end.min(Instant::now() + Duration::from_millis(100)))?;
         crowd.change()?;
-        let tenth = start.elapsed().as_nanos() * 10 / Duration::from_secs(args.seconds.into()).as_nanos();
+        let tenth =
+            start.elapsed().as_nanos() * 10 / Duration::from_secs(args.seconds.into()).as_nanos();
         let now = crowd.server.resident()?.0;
         match tenth {
             1 => resident[0] = now.max(resident[0]),

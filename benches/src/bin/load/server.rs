@@ -15,7 +15,8 @@ const CORES: [usize; 2] = [0, 1];
 /// Builds the example; gives where it is.
 pub(crate) fn build() -> anyhow::Result<PathBuf> {
     let cargo = env::var_os("CARGO").unwrap_or_else(|| "cargo".into());
-    let options = ["build", "--release", "-p", "smallwire-examples", "--example", "roomvars-server"];
+    let options =
+        ["build", "--release", "-p", "smallwire-examples", "--example", "roomvars-server"];
     let manifest = Path::new(env!("CARGO_MANIFEST_DIR")).with_file_name("Cargo.toml");
     let built = Command::new(cargo).args(options).arg("--manifest-path").arg(manifest).status()?;
     ensure!(built.success(), "the server can't be built");
