@@ -24,7 +24,7 @@ struct Args {
     #[arg(long, value_parser = seconds, value_name = "SECONDS")]
     flush_interval: Option<Duration>,
     /// Seconds in which no client is written to twice: messages that come in them share a write
-    #[arg(long, default_value = "0.006", value_parser = seconds, value_name = "SECONDS")]
+    #[arg(long, default_value = "0.008", value_parser = seconds, value_name = "SECONDS")]
     write_interval: Duration,
     /// Bytes that may wait for a client before sets are merged
     #[arg(long, default_value_t = 64 * 1024, value_name = "BYTES")]

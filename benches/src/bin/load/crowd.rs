@@ -9,7 +9,7 @@ use mio::{Events, Interest, Poll, Token};
 use nix::sys::time::TimeSpec;
 use nix::sys::timerfd::{ClockId, Expiration, TimerFd, TimerFlags, TimerSetTimeFlags};
 
-use crate::receiver::{Framing, Receiver, connect, leave, put_frame};
+use crate::receiver::{Ear, Framing, Receiver, connect, put_frame};
 use crate::script::{MESSAGE, Script};
 use crate::server::Server;
 
@@ -20,7 +20,7 @@ const TICK: Token = Token(usize::MAX - 2);
 const PATIENCE: Duration = Duration::from_secs(20);
 
 /// How long one that stalls doesn't read, and then does.
-const STALL: Duration = Duration::from_secs(3);
+const STALL: Duration = Duration::from_secs(5);
 
 /// How a client behaves.
 #[derive(Debug, Clone, Copy, PartialEq, Eq)]
@@ -123,7 +123,8 @@ impl Crowd {
         let mut stream = connect(self.server.address, &format!("client {}", self.names))?;
         self.names += 1;
         self.poll.registry().register(&mut stream, Token(token), Interest::READABLE)?;
-        let receiver = Receiver::new(stream, self.framing, kind == Kind::Stalling);
+        let ear = Ear::new(self.framing, kind == Kind::Stalling);
+        let receiver = Receiver { stream, ear };
         Ok(Seat { kind, receiver, since: Instant::now(), is_stalled: false })
     }
 
@@ -140,11 +141,11 @@ impl Crowd {
         let oldest = passing.min_by_key(|(_, seat)| seat.since).map(|(at, _)| at);
         if let Some(at) = oldest {
             if self.names % 2 == 0 {
-                leave(&mut self.seats[at].receiver)?;
+                self.seats[at].receiver.leave()?;
             }
             let fresh = self.seat(Kind::Passing, at)?;
             let gone = std::mem::replace(&mut self.seats[at], fresh);
-            self.gone_delivered += gone.receiver.delivered;
+            self.gone_delivered += gone.receiver.ear.delivered;
             self.passed_by += 1;
         }
         let now = Instant::now();
@@ -169,7 +170,7 @@ impl Crowd {
 
     /// How many sets have come.
     pub(crate) fn delivered(&self) -> u64 {
-        self.seats.iter().map(|seat| seat.receiver.delivered).sum::<u64>() + self.gone_delivered
+        self.seats.iter().map(|seat| seat.receiver.ear.delivered).sum::<u64>() + self.gone_delivered
     }
 
     pub(crate) fn passed_by(&self) -> u64 {
@@ -184,7 +185,7 @@ impl Crowd {
     /// The set that everybody has heard who always reads.
     fn heard_by_all(&self) -> u64 {
         let steady = self.seats.iter().filter(|seat| seat.kind != Kind::Stalling);
-        let heard = steady.filter_map(|seat| seat.receiver.heard()).min();
+        let heard = steady.filter_map(|seat| seat.receiver.ear.heard()).min();
         heard.unwrap_or(self.script.len())
     }
 
@@ -217,16 +218,16 @@ impl Crowd {
             seat.receiver.read(&mut self.buffer, &self.script)?;
         }
         let sets = self.script.len();
-        while self.seats.iter().any(|seat| seat.receiver.heard() != Some(sets)) {
+        while self.seats.iter().any(|seat| seat.receiver.ear.heard() != Some(sets)) {
             let left = end.saturating_duration_since(Instant::now());
             let waits =
-                self.seats.iter().filter(|seat| seat.receiver.heard() != Some(sets)).count();
+                self.seats.iter().filter(|seat| seat.receiver.ear.heard() != Some(sets)).count();
             ensure!(!left.is_zero(), "{waits} haven't heard of all {sets} sets");
             self.write()?;
             self.step(&mut events, left)?;
         }
         let stalling = self.seats.iter().filter(|seat| seat.kind == Kind::Stalling);
-        self.merged = stalling.map(|seat| sets.saturating_sub(seat.receiver.delivered)).sum();
+        self.merged = stalling.map(|seat| sets.saturating_sub(seat.receiver.ear.delivered)).sum();
         Ok(())
     }
 
@@ -285,11 +286,11 @@ impl Crowd {
                     let Some(seat) = seats.get_mut(at).filter(|seat| !seat.is_stalled) else {
                         continue;
                     };
-                    let before = seat.receiver.heard();
+                    let before = seat.receiver.ear.heard();
                     let read = seat.receiver.read(buffer, script);
                     read.with_context(|| format!("{:?} client {at}", seat.kind))?;
                     if let (Some(pace), Some(before)) = (&mut *pace, before) {
-                        let news = seat.receiver.heard().unwrap_or(before) - before;
+                        let news = seat.receiver.ear.heard().unwrap_or(before) - before;
                         pace.note(script.len() - before, news);
                     }
                 }
@@ -308,7 +309,10 @@ impl Crowd {
     pub(crate) fn latency(&mut self) -> Option<[Duration; 2]> {
         let latencies = &mut self.pace.as_mut()?.latencies;
         latencies.sort_unstable();
-        let at = |percent| latencies.get(latencies.len() * percent / 100).copied();
+        let at = |percent| {
+            let latency: &Duration = latencies.get(latencies.len() * percent / 100)?;
+            u64::try_from(latency.as_micros()).ok().map(Duration::from_micros)
+        };
         Some([at(50)?, at(99)?])
     }
 }

@@ -57,49 +57,17 @@ pub(crate) fn put_frame(out: &mut Vec<u8>, opcode: u8, payload: &[u8]) {
 #[derive(Debug)]
 pub(crate) struct Receiver {
     pub(crate) stream: mio::net::TcpStream,
-    framing: Framing,
-    /// Sets may be left out: it doesn't always read, so they are merged.
-    lenient: bool,
-    /// The set that comes next; `None` until it has heard what is the case.
-    next: Option<u64>,
-    /// Bytes of it that have come.
-    at: usize,
-    /// A set of which that isn't known.
-    unknown: Vec<u8>,
-    /// What has come of a frame's header.
-    header: Vec<u8>,
-    /// Bytes of the frame's payload that are still to come.
-    left: usize,
-    pub(crate) delivered: u64,
+    pub(crate) ear: Ear,
 }
 
 impl Receiver {
-    pub(crate) fn new(stream: mio::net::TcpStream, framing: Framing, lenient: bool) -> Self {
-        Self {
-            stream,
-            framing,
-            lenient,
-            next: None,
-            at: 0,
-            unknown: Vec::new(),
-            header: Vec::new(),
-            left: 0,
-            delivered: 0,
-        }
-    }
-
-    /// The last set that has come.
-    pub(crate) fn heard(&self) -> Option<u64> {
-        self.next.map(|next| next - 1)
-    }
-
     /// Reads all that there is.
     pub(crate) fn read(&mut self, buffer: &mut [u8], script: &Script) -> anyhow::Result<()> {
         loop {
             match self.stream.read(buffer) {
                 Ok(0) => bail!("the server has closed the connection"),
                 Ok(read) => {
-                    self.take(&buffer[..read], script)?;
+                    self.ear.take(&buffer[..read], script)?;
                     // More will be told of.
                     if read < buffer.len() {
                         return Ok(());
@@ -110,6 +78,46 @@ impl Receiver {
                 Err(error) => return Err(error.into()),
             }
         }
+    }
+
+    /// Says goodbye, if there is room for it.
+    pub(crate) fn leave(&mut self) -> io::Result<()> {
+        let mut frame = Vec::new();
+        put_frame(&mut frame, 8, &1000_u16.to_be_bytes());
+        self.stream.write_all(&frame)
+    }
+}
+
+/// What is heard, byte by byte.
+#[derive(Debug)]
+pub(crate) struct Ear {
+    framing: Framing,
+    /// Sets may be left out: it doesn't always listen, so they are merged.
+    lenient: bool,
+    /// The set that comes next; `None` until it has heard what is the case.
+    next: Option<u64>,
+    /// Bytes of it that have come.
+    at: usize,
+    /// A text whose sets aren't known beforehand.
+    unknown: Vec<u8>,
+    /// What has come of a frame's header.
+    header: Vec<u8>,
+    /// Bytes of the frame's payload that are still to come.
+    left: usize,
+    /// Sets that have come.
+    pub(crate) delivered: u64,
+}
+
+impl Ear {
+    pub(crate) fn new(framing: Framing, lenient: bool) -> Self {
+        let (next, at, left, delivered) = (None, 0, 0, 0);
+        let (unknown, header) = (Vec::new(), Vec::new());
+        Self { framing, lenient, next, at, unknown, header, left, delivered }
+    }
+
+    /// The last set that has come.
+    pub(crate) fn heard(&self) -> Option<u64> {
+        self.next.map(|next| next - 1)
     }
 
     fn take(&mut self, mut bytes: &[u8], script: &Script) -> anyhow::Result<()> {
@@ -165,19 +173,68 @@ impl Receiver {
         }
         for line in self.unknown.split(|byte| *byte == b'\n') {
             let number = script::number(line)?;
-            let next = self.next.unwrap_or(number);
-            ensure!(number >= next, "set {number} comes again, after {next}");
+            if let Some(next) = self.next {
+                ensure!(number >= next, "set {number} comes when {next} is awaited");
+                self.delivered += 1;
+            }
             self.next = Some(number + 1);
-            self.delivered += 1;
         }
         self.unknown.clear();
         Ok(())
     }
 }
 
-/// Says goodbye, if there is room for it.
-pub(crate) fn leave(receiver: &mut Receiver) -> io::Result<()> {
-    let mut frame = Vec::new();
-    put_frame(&mut frame, 8, &1000_u16.to_be_bytes());
-    receiver.stream.write_all(&frame)
+#[cfg(test)]
+mod tests {
+    use super::*;
+
+    /// Tells these texts, in pieces of every length, and gives how many sets have come.
+    fn hear(framing: Framing, lenient: bool, texts: &[&[u64]]) -> anyhow::Result<u64> {
+        let mut script = Script::new(16);
+        for _ in 0..9 {
+            script.next();
+        }
+        let mut bytes = Vec::new();
+        for numbers in texts {
+            let lines = numbers.iter().flat_map(|number| script::line(*number));
+            let mut text: Vec<_> = lines.collect();
+            text.pop();
+            let len = u8::try_from(text.len()).unwrap_or(126);
+            bytes.extend([0x81, len.min(126)]);
+            if len >= 126 {
+                bytes.extend(u16::try_from(text.len())?.to_be_bytes());
+            }
+            bytes.extend(text);
+        }
+        let mut counts = Vec::new();
+        for size in 1..bytes.len() + 1 {
+            let mut ear = Ear::new(framing, lenient);
+            for piece in bytes.chunks(size) {
+                ear.take(piece, &script)?;
+            }
+            counts.push(ear.delivered);
+        }
+        assert!(counts.iter().all(|count| *count == counts[0]), "{counts:?}");
+        Ok(counts[0])
+    }
+
+    #[test]
+    fn every_set_is_counted_after_what_was_the_case() {
+        for lenient in [false, true] {
+            assert_eq!(hear(Framing::Single, lenient, &[&[2], &[3], &[4]]).unwrap(), 2);
+            assert_eq!(hear(Framing::Batches, lenient, &[&[2], &[3, 4, 5], &[6]]).unwrap(), 4);
+        }
+    }
+
+    #[test]
+    fn what_is_lost_or_comes_twice_or_too_early_is_noticed() {
+        for texts in [&[&[2][..], &[4]], &[&[2], &[2]], &[&[2], &[3, 5]], &[&[2], &[4, 3]]] {
+            hear(Framing::Batches, false, texts).unwrap_err();
+        }
+        hear(Framing::Batches, false, &[&[8], &[9, 10]]).unwrap_err();
+        hear(Framing::Single, false, &[&[2], &[3, 4]]).unwrap_err();
+        assert_eq!(hear(Framing::Batches, true, &[&[2], &[5, 7], &[9]]).unwrap(), 3);
+        hear(Framing::Batches, true, &[&[2], &[5], &[5]]).unwrap_err();
+        hear(Framing::Batches, true, &[&[2], &[5], &[4]]).unwrap_err();
+    }
 }
