@@ -90,12 +90,7 @@ impl<P: Policy> HubTask<P> {
         let mut shutdown = std::pin::pin!(shutdown);
         let (mut is_open, mut told) = (true, Vec::with_capacity(MAX_TOLD));
         while is_open || !self.seats.is_empty() {
-            while let Some((id, event)) = self.hub.poll_event() {
-                if let (HubEvent::Ended, Some(seat)) = (event, self.seats.get_mut(&id)) {
-                    seat.goes_on = None;
-                }
-                on_event(&mut self.hub, id, event);
-            }
+            self.tell(&mut on_event);
             let give_at = self.give_all();
             let due = self.hub.poll_timeout().into_iter().chain(give_at).min();
             tokio::select! {
@@ -107,6 +102,8 @@ impl<P: Policy> HubTask<P> {
                     self.told_since += count;
                     for told in told.drain(..) {
                         self.handle(told, is_open);
+                        // Before the next one takes away what it is about.
+                        self.tell(&mut on_event);
                     }
                 }
                 () = sleep_until(due) => self.hub.handle_timeout(now()),
@@ -118,6 +115,15 @@ impl<P: Policy> HubTask<P> {
                     }
                 }
             }
+        }
+    }
+
+    fn tell(&mut self, on_event: &mut impl FnMut(&mut Hub<P>, ConnId, HubEvent)) {
+        while let Some((id, event)) = self.hub.poll_event() {
+            if let (HubEvent::Ended, Some(seat)) = (event, self.seats.get_mut(&id)) {
+                seat.goes_on = None;
+            }
+            on_event(&mut self.hub, id, event);
         }
     }
 
