@@ -140,7 +140,7 @@ impl Crowd {
         let passing = self.seats.iter().enumerate().filter(|(_, seat)| seat.kind == Kind::Passing);
         let oldest = passing.min_by_key(|(_, seat)| seat.since).map(|(at, _)| at);
         if let Some(at) = oldest {
-            if self.names % 2 == 0 {
+            if self.names.is_multiple_of(2) {
                 self.seats[at].receiver.leave()?;
             }
             let fresh = self.seat(Kind::Passing, at)?;

@@ -6,7 +6,7 @@ mod receiver;
 mod script;
 mod server;
 
-use std::path::PathBuf;
+use std::path::{Path, PathBuf};
 use std::time::{Duration, Instant};
 
 use anyhow::{Context, ensure};
@@ -128,7 +128,7 @@ fn main() -> anyhow::Result<()> {
 /// A server, and receivers that have joined.
 fn start(
     args: &Args,
-    program: &PathBuf,
+    program: &Path,
     mode: Mode,
     receivers: usize,
     rate: Option<u32>,
@@ -151,7 +151,7 @@ fn measure(crowd: &mut Crowd, seconds: u32) -> anyhow::Result<Figures> {
     let (sets, delivered) = (crowd.sets(), crowd.delivered());
     let (cpu, from) = (crowd.server.cpu()?, Instant::now());
     crowd.run_until(from + Duration::from_secs(seconds.into()))?;
-    let (took, cpu) = (from.elapsed().as_nanos(), crowd.server.cpu()? - cpu);
+    let (took, cpu) = (from.elapsed().as_nanos(), crowd.server.cpu()?.saturating_sub(cpu));
     let (sets, delivered) = (crowd.sets() - sets, crowd.delivered() - delivered);
     let resident = crowd.server.resident()?.1 >> 20;
     let latency = crowd.latency();
@@ -176,7 +176,7 @@ fn row(mode: &str, receivers: usize, figures: &Figures) {
 }
 
 /// Some that stall, and some that come and go, beside those that always read.
-fn soak(args: &Args, program: &PathBuf, receivers: usize) -> anyhow::Result<()> {
+fn soak(args: &Args, program: &Path, receivers: usize) -> anyhow::Result<()> {
     let rate = if let Some(rate) = args.rate {
         rate
     } else {
@@ -209,7 +209,7 @@ fn soak(args: &Args, program: &PathBuf, receivers: usize) -> anyhow::Result<()> 
             _ => {}
         }
     }
-    let (took, cpu) = (start.elapsed(), crowd.server.cpu()? - cpu);
+    let (took, cpu) = (start.elapsed(), crowd.server.cpu()?.saturating_sub(cpu));
     crowd.settle()?;
     let (sets, delivered) = (crowd.sets() - sets, crowd.delivered() - delivered);
     let [before, after] = resident;
