@@ -207,7 +207,7 @@ mod tests {
             bytes.extend(text);
         }
         let mut counts = Vec::new();
-        for size in 1..bytes.len() + 1 {
+        for size in 1..=bytes.len() {
             let mut ear = Ear::new(framing, lenient);
             for piece in bytes.chunks(size) {
                 ear.take(piece, &script)?;
