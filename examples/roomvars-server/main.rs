@@ -23,6 +23,9 @@ struct Args {
     /// Seconds that changes are collected for a batch [default: not at all]
     #[arg(long, value_parser = seconds, value_name = "SECONDS")]
     flush_interval: Option<Duration>,
+    /// Seconds in which no client is written to twice: messages that come in them share a write
+    #[arg(long, default_value = "0.008", value_parser = seconds, value_name = "SECONDS")]
+    write_interval: Duration,
     /// Bytes that may wait for a client before sets are merged
     #[arg(long, default_value_t = 64 * 1024, value_name = "BYTES")]
     max_untaken: usize,
@@ -60,6 +63,7 @@ async fn main() -> anyhow::Result<()> {
         config: Arc::new(config),
         dialect: args.wire.dialect.into(),
         refused: args.refuse.iter().map(|word| word.to_lowercase()).collect(),
+        write_interval: args.write_interval,
     };
     let listener = TcpListener::bind(args.listen)
         .await

@@ -31,7 +31,7 @@ use tokio_tungstenite::tungstenite;
 
 use crate::app::App;
 use crate::tungstenite::failure as failure_of_tungstenite;
-use crate::websocket::{self, Failure, HANDSHAKE_TIME, WRITE_BUFFER, WebSocket, wire_limit};
+use crate::websocket::{self, BUFFER, Failure, HANDSHAKE_TIME, WebSocket, wire_limit};
 
 /// Sets what a socket is to be made with, if a session takes texts of up to `max_message` bytes.
 pub fn configure(upgrade: WebSocketUpgrade, max_message: usize) -> WebSocketUpgrade {
@@ -40,8 +40,8 @@ pub fn configure(upgrade: WebSocketUpgrade, max_message: usize) -> WebSocketUpgr
         .max_message_size(limit)
         .max_frame_size(limit)
         // 128 KiB each, unless told.
-        .read_buffer_size(WRITE_BUFFER)
-        .write_buffer_size(WRITE_BUFFER)
+        .read_buffer_size(BUFFER)
+        .write_buffer_size(BUFFER)
 }
 
 /// One connection's HTTP, up to the WebSocket, within [`HANDSHAKE_TIME`]: `axum::serve` would wait

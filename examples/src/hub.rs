@@ -1,25 +1,33 @@
 //! A driver of a roomvars [`Hub`]: one task that owns the hub, and one for each WebSocket, of any
 //! library, on tokio. Copy it, with [`websocket`](crate::websocket), and change it.
 //!
-//! A socket's task hands the hub's what it reads, and takes one message at a time, the next when the
-//! last is written: so the hub sees who is slow, and nobody waits for anybody else.
+//! A socket's task hands the hub's what it reads, and takes what is to be sent in bursts that it writes at
+//! once. Of these it has two at most, one of them being written: so the hub sees who is slow, and nobody
+//! waits for anybody else. A write costs far more than what is in it, so after bursts were given out, what
+//! comes next is collected for a moment.
 
-use std::collections::HashMap;
+use std::collections::{HashMap, VecDeque};
 use std::future::Future;
 use std::io;
-use std::time::Instant;
+use std::sync::Arc;
+use std::sync::atomic::{AtomicBool, Ordering};
+use std::time::{Duration, Instant};
 
-use futures_util::StreamExt;
+use futures_util::{FutureExt, StreamExt};
 use roomvars_proto::{
     CloseCode, CloseFrame, ConnId, Dialect, Full, Hub, HubEvent, Message, Policy,
 };
 use tokio::sync::{mpsc, oneshot};
 
 use crate::app::{CLOSING_TIME, now, sleep_until};
-use crate::websocket::{Failure, PROTOCOL_ERROR, WebSocket, write};
+use crate::websocket::{Failure, PROTOCOL_ERROR, WebSocket, write_all};
 
 /// What waits for the hub's task. It takes it as fast as it can; beyond that nobody reads.
 const MAX_TOLD: usize = 256;
+
+/// Messages after which a burst is long enough, and bytes of them.
+const BURST: usize = 64;
+const BURST_BYTES: usize = 16 * 1024;
 
 /// What a socket's task tells the hub's.
 #[derive(Debug)]
@@ -28,8 +36,8 @@ enum Told {
     Connected { dialect: Dialect, seat: Seat, reply: oneshot::Sender<Result<ConnId, Full>> },
     /// A message or close frame has come.
     Input(ConnId, Message),
-    /// All that was handed over is written.
-    Written(ConnId),
+    /// The hub has asked to be told when it takes more.
+    Takes(ConnId),
     /// The socket is gone.
     Gone(ConnId),
 }
@@ -37,8 +45,10 @@ enum Told {
 /// How a socket's task is reached.
 #[derive(Debug)]
 struct Seat {
-    /// Takes one message at a time.
-    outgoing: mpsc::Sender<Message>,
+    /// Takes one burst at a time.
+    outgoing: mpsc::Sender<Vec<Message>>,
+    /// More waits than it takes.
+    is_full: Arc<AtomicBool>,
     /// Dropped when the hub has ended the connection: whoever doesn't read is then cut off.
     goes_on: Option<oneshot::Sender<()>>,
 }
@@ -53,12 +63,20 @@ pub struct HubTask<P> {
     hub: Hub<P>,
     told: mpsc::Receiver<Told>,
     seats: HashMap<ConnId, Seat>,
+    write_interval: Duration,
+    /// When bursts were given out last.
+    gave: Option<Instant>,
+    /// What was told since then.
+    told_since: usize,
 }
 
-/// A task for this hub, and how sockets reach it.
-pub fn hub_task<P: Policy>(hub: Hub<P>) -> (HubTask<P>, Sockets) {
+/// A task for this hub, and how sockets reach it. Those that keep up are given something to write once
+/// in a `write_interval`, or when much has come; a change after a longer silence goes at once.
+pub fn hub_task<P: Policy>(hub: Hub<P>, write_interval: Duration) -> (HubTask<P>, Sockets) {
     let (sender, told) = mpsc::channel(MAX_TOLD);
-    (HubTask { hub, told, seats: HashMap::new() }, Sockets(sender))
+    let seats = HashMap::new();
+    let task = HubTask { hub, told, seats, write_interval, gave: None, told_since: 0 };
+    (task, Sockets(sender))
 }
 
 impl<P: Policy> HubTask<P> {
@@ -70,24 +88,24 @@ impl<P: Policy> HubTask<P> {
         shutdown: impl Future<Output = ()>,
     ) {
         let mut shutdown = std::pin::pin!(shutdown);
-        let mut is_open = true;
+        let (mut is_open, mut told) = (true, Vec::with_capacity(MAX_TOLD));
         while is_open || !self.seats.is_empty() {
-            while let Some((id, event)) = self.hub.poll_event() {
-                if let (HubEvent::Ended, Some(seat)) = (event, self.seats.get_mut(&id)) {
-                    seat.goes_on = None;
-                }
-                on_event(&mut self.hub, id, event);
-            }
-            while let Some(id) = self.hub.poll_ready() {
-                self.give(id);
-            }
-            let due = self.hub.poll_timeout();
+            self.tell(&mut on_event);
+            let give_at = self.give_all();
+            let due = self.hub.poll_timeout().into_iter().chain(give_at).min();
             tokio::select! {
-                told = self.told.recv() => match told {
-                    Some(told) => self.handle(told, is_open),
-                    // Nobody can come any more.
-                    None => break,
-                },
+                count = self.told.recv_many(&mut told, MAX_TOLD) => {
+                    if count == 0 {
+                        // Nobody can come any more.
+                        break;
+                    }
+                    self.told_since += count;
+                    for told in told.drain(..) {
+                        self.handle(told, is_open);
+                        // Before the next one takes away what it is about.
+                        self.tell(&mut on_event);
+                    }
+                }
                 () = sleep_until(due) => self.hub.handle_timeout(now()),
                 () = &mut shutdown, if is_open => {
                     is_open = false;
@@ -97,6 +115,15 @@ impl<P: Policy> HubTask<P> {
                     }
                 }
             }
+        }
+    }
+
+    fn tell(&mut self, on_event: &mut impl FnMut(&mut Hub<P>, ConnId, HubEvent)) {
+        while let Some((id, event)) = self.hub.poll_event() {
+            if let (HubEvent::Ended, Some(seat)) = (event, self.seats.get_mut(&id)) {
+                seat.goes_on = None;
+            }
+            on_event(&mut self.hub, id, event);
         }
     }
 
@@ -112,18 +139,45 @@ impl<P: Policy> HubTask<P> {
                 }
             }
             Told::Input(id, message) => self.hub.handle_input(now(), id, &message),
-            Told::Written(id) => self.give(id),
+            Told::Takes(id) => self.give(id),
             Told::Gone(id) => self.remove(id),
         }
     }
 
-    /// Gives a connection's task the next message, if it can take one.
+    /// Gives all connections' tasks what there is, unless that should wait until then.
+    fn give_all(&mut self) -> Option<Instant> {
+        let now = now();
+        if let Some(gave) = self.gave.filter(|_| self.told_since < MAX_TOLD) {
+            let due = gave + self.write_interval;
+            if now < due {
+                return Some(due);
+            }
+        }
+        self.told_since = 0;
+        while let Some(id) = self.hub.poll_ready() {
+            self.gave = Some(now);
+            self.give(id);
+        }
+        None
+    }
+
+    /// Gives a connection's task what comes next, if it can take that.
     fn give(&mut self, id: ConnId) {
         let Some(seat) = self.seats.get(&id) else { return };
-        while let Ok(room) = seat.outgoing.try_reserve() {
-            match self.hub.poll_transmit(id) {
-                Some(message) => room.send(message),
-                None => break,
+        let mut is_all = false;
+        while !is_all && let Some(room) = seat.room() {
+            let (mut burst, mut bytes) = (Vec::new(), 0);
+            while !is_all && burst.len() < BURST && bytes < BURST_BYTES {
+                match self.hub.poll_transmit(id) {
+                    Some(message) => {
+                        bytes += message.len();
+                        burst.push(message);
+                    }
+                    None => is_all = true,
+                }
+            }
+            if !burst.is_empty() {
+                room.send(burst);
             }
         }
     }
@@ -134,20 +188,33 @@ impl<P: Policy> HubTask<P> {
     }
 }
 
+impl Seat {
+    /// A place for a burst; if there is none, the socket's task will tell when there is.
+    fn room(&self) -> Option<mpsc::Permit<'_, Vec<Message>>> {
+        if let Ok(room) = self.outgoing.try_reserve() {
+            return Some(room);
+        }
+        self.is_full.store(true, Ordering::SeqCst);
+        // It may have taken the last one before it could know.
+        self.outgoing.try_reserve().ok()
+    }
+}
+
 impl Sockets {
     /// Joins a WebSocket, whose client speaks this dialect, to the hub until it is closed.
     ///
     /// # Errors
     /// The socket failed, or the peer broke the rules of WebSocket.
     pub async fn serve(&self, socket: impl WebSocket, dialect: Dialect) -> io::Result<()> {
-        let (outgoing, messages) = mpsc::channel(1);
+        let (outgoing, bursts) = mpsc::channel(1);
         let (goes_on, ended) = oneshot::channel();
-        let seat = Seat { outgoing, goes_on: Some(goes_on) };
+        let is_full = Arc::new(AtomicBool::new(false));
+        let seat = Seat { outgoing, is_full: is_full.clone(), goes_on: Some(goes_on) };
         let (reply, id) = oneshot::channel();
-        // If the hub is gone, so is its end of `messages`, and the socket is closed.
+        // If the hub is gone, so is its end of `bursts`, and the socket is closed.
         let _ = self.0.send(Told::Connected { dialect, seat, reply }).await;
         let id = id.await.unwrap_or(Err(Full)).ok();
-        let result = self.talk(socket, id, messages, ended).await;
+        let result = self.talk(socket, id, bursts, &is_full, ended).await;
         if let Some(id) = id {
             let _ = self.0.send(Told::Gone(id)).await;
         }
@@ -158,18 +225,30 @@ impl Sockets {
         &self,
         socket: impl WebSocket,
         id: Option<ConnId>,
-        mut messages: mpsc::Receiver<Message>,
+        mut bursts: mpsc::Receiver<Vec<Message>>,
+        is_full: &AtomicBool,
         mut ended: oneshot::Receiver<()>,
     ) -> io::Result<()> {
         let (mut writer, mut reader) = socket.split();
         let overloaded = CloseFrame::new(CloseCode::OVERLOADED.0, "too many connections");
-        let mut unsent = id.is_none().then_some(Message::Close(Some(overloaded)));
+        let mut unsent = VecDeque::new();
+        if id.is_none() {
+            unsent.push_back(Message::Close(Some(overloaded)));
+        }
         let (mut unflushed, mut reads, mut is_closing) = (false, true, id.is_none());
         let mut failed = Ok(());
         // When the peer has had its time to read what is left, and to close too.
         let mut deadline: Option<Instant> = None;
         loop {
-            let is_writing = unsent.is_some() || unflushed;
+            let is_writing = !unsent.is_empty() || unflushed;
+            // At once, where that can be.
+            if is_writing
+                && let Some(written) =
+                    write_all(&mut writer, &mut unsent, &mut unflushed).now_or_never()
+            {
+                written?;
+                continue;
+            }
             tokio::select! {
                 read = reader.next(), if reads => {
                     let input = match read {
@@ -182,7 +261,8 @@ impl Sockets {
                         Some(Err(Failure::Violation(error))) => {
                             reads = false;
                             let frame = CloseFrame::new(PROTOCOL_ERROR, error.to_string());
-                            (unsent, is_closing) = (Some(Message::Close(Some(frame))), true);
+                            unsent = VecDeque::from([Message::Close(Some(frame))]);
+                            is_closing = true;
                             failed = Err(error);
                             continue;
                         }
@@ -191,22 +271,23 @@ impl Sockets {
                     };
                     if let Message::Close(_) = input {
                         // The library answers it when it is flushed.
-                        (is_closing, unflushed, unsent) = (true, true, None);
+                        (is_closing, unflushed) = (true, true);
+                        unsent.clear();
                     }
                     if let Some(id) = id {
                         let _ = self.0.send(Told::Input(id, input)).await;
                     }
                 }
-                written = write(&mut writer, &mut unsent, &mut unflushed), if is_writing => {
+                written = write_all(&mut writer, &mut unsent, &mut unflushed), if is_writing => {
                     written?;
-                    if let (false, false, Some(id)) = (unflushed, is_closing, id) {
-                        let _ = self.0.send(Told::Written(id)).await;
-                    }
                 }
-                message = messages.recv(), if !is_writing && !is_closing => match message {
-                    Some(message) => {
-                        is_closing = matches!(message, Message::Close(_));
-                        unsent = Some(message);
+                burst = bursts.recv(), if !is_writing && !is_closing => match burst {
+                    Some(burst) => {
+                        is_closing = matches!(burst.last(), Some(Message::Close(_)));
+                        unsent = burst.into();
+                        if let (true, Some(id)) = (is_full.swap(false, Ordering::SeqCst), id) {
+                            let _ = self.0.send(Told::Takes(id)).await;
+                        }
                     }
                     None => return failed,
                 },

@@ -4,6 +4,7 @@ use std::collections::BTreeSet;
 use std::future::Future;
 use std::net::SocketAddr;
 use std::sync::Arc;
+use std::time::Duration;
 
 use roomvars_proto::{Author, ConnId, Dialect, End, Hub, HubConfig, HubEvent, Policy, ValueRef};
 use tokio::net::{TcpListener, TcpStream};
@@ -22,6 +23,8 @@ pub struct Options {
     pub dialect: Dialect,
     /// Words that no username and no value may have in it, in lower case.
     pub refused: BTreeSet<String>,
+    /// How long changes may be collected for one write, after one in the same moment.
+    pub write_interval: Duration,
 }
 
 /// Serves whoever connects, until `shutdown`; then closes all connections.
@@ -31,10 +34,10 @@ pub async fn serve(
     log: Log,
     shutdown: impl Future<Output = ()>,
 ) {
-    let Options { config, dialect, refused } = options;
+    let Options { config, dialect, refused, write_interval } = options;
     let (max_message, max_connections) = (config.max_client_message, config.max_connections);
     let hub = Hub::with_policy(config, Words(refused), now());
-    let (task, sockets) = hub_task(hub);
+    let (task, sockets) = hub_task(hub, write_interval);
     let (stop, stopped) = tokio::sync::oneshot::channel::<()>();
     let events = log.clone();
     let hub = tokio::spawn(async move {

@@ -17,7 +17,7 @@ use tokio_tungstenite::{
 };
 
 use crate::app::App;
-use crate::websocket::{self, Failure, HANDSHAKE_TIME, WRITE_BUFFER, WebSocket, wire_limit};
+use crate::websocket::{self, BUFFER, Failure, HANDSHAKE_TIME, WebSocket, wire_limit};
 
 /// What a socket is to be made with, if a session takes texts of up to `max_message` bytes.
 pub fn config(max_message: usize) -> WebSocketConfig {
@@ -26,8 +26,8 @@ pub fn config(max_message: usize) -> WebSocketConfig {
         .max_message_size(limit)
         .max_frame_size(limit)
         // 128 KiB each, unless told.
-        .read_buffer_size(WRITE_BUFFER)
-        .write_buffer_size(WRITE_BUFFER)
+        .read_buffer_size(BUFFER)
+        .write_buffer_size(BUFFER)
 }
 
 /// A server's handshake, within [`HANDSHAKE_TIME`].

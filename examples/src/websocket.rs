@@ -5,6 +5,7 @@
 //! One task per connection, one `select!` in it, which reads, writes and waits at once: a peer that
 //! stops reading holds up neither timers nor events nor commands.
 
+use std::collections::VecDeque;
 use std::io::{self, ErrorKind};
 use std::time::Duration;
 
@@ -17,8 +18,9 @@ use crate::app::{App, CLOSING_TIME, drain, now, sleep_until};
 /// How long the WebSocket may take to stand; only then is there a session that has its own timeouts.
 pub const HANDSHAKE_TIME: Duration = Duration::from_secs(10);
 
-/// How many bytes a library keeps before it writes. Beyond them the session sees what waits.
-pub(crate) const WRITE_BUFFER: usize = 16 * 1024;
+/// How many bytes a library reads at once, and keeps before it writes: every socket has room for as
+/// many. Beyond them the session sees what waits.
+pub(crate) const BUFFER: usize = 4 * 1024;
 
 /// How many bytes of a peer are thrown away while it closes.
 const CLOSING_BYTES: usize = 1024 * 1024;
@@ -201,6 +203,24 @@ pub(crate) async fn write<W: Sink<Message> + Unpin>(
     if let Some(message) = unsent.take() {
         *unflushed = true;
         return writer.start_send_unpin(message);
+    }
+    writer.flush().await?;
+    *unflushed = false;
+    Ok(())
+}
+
+/// Hands all of these to the library and makes it send them. May be dropped and called again.
+pub(crate) async fn write_all<W: Sink<Message> + Unpin>(
+    writer: &mut W,
+    unsent: &mut VecDeque<Message>,
+    unflushed: &mut bool,
+) -> Result<(), W::Error> {
+    while !unsent.is_empty() {
+        std::future::poll_fn(|cx| writer.poll_ready_unpin(cx)).await?;
+        if let Some(message) = unsent.pop_front() {
+            *unflushed = true;
+            writer.start_send_unpin(message)?;
+        }
     }
     writer.flush().await?;
     *unflushed = false;

@@ -23,6 +23,7 @@ pub(crate) async fn tour(trace: &mut Trace) -> anyhow::Result<()> {
         config: Arc::new(HubConfig::default().flush_interval(Duration::from_millis(100))),
         dialect: Dialect::Documented,
         refused: BTreeSet::from(["rude".to_owned()]),
+        write_interval: Duration::from_millis(8),
     };
     let mut server = Server::start(|listener, log, stopped| async {
         serve(listener, options, log, async { stopped.await.unwrap_or_default() }).await;
