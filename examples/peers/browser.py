@@ -22,6 +22,7 @@ OPTIONS = (
     "--disable-dev-shm-usage",
     "--disable-background-networking",
     "--disable-component-update",
+    "--hide-scrollbars",
     "--no-first-run",
     "--remote-debugging-pipe",
 )
