@@ -7,7 +7,7 @@
 //! # async fn example(options: smallwire_examples::roomvars_server::Options) -> std::io::Result<()> {
 //! let (routes, hub) = smallwire_examples::roomvars_server::rooms(options, std::future::pending());
 //! tokio::spawn(hub);
-//! let app = axum::Router::new().nest("/rooms", routes);
+//! let app = axum::Router::new().nest_service("/rooms", routes);
 //! axum::serve(tokio::net::TcpListener::bind("127.0.0.1:4002").await?, app).await
 //! # }
 //! ```
@@ -203,7 +203,7 @@ mod tests {
         let (routes, hub) = rooms(options, async {
             let _ = stopped.await;
         });
-        let app = Router::new().nest("/rooms", routes).route("/", get(async || "mine"));
+        let app = Router::new().nest_service("/rooms", routes).route("/", get(async || "mine"));
         let listener = TcpListener::bind("127.0.0.1:0").await.unwrap();
         let address = listener.local_addr().unwrap();
         let hub = tokio::spawn(hub);
