@@ -18,6 +18,7 @@ use roomvars_proto::{
     CloseCode, CloseFrame, ConnId, Dialect, Full, Hub, HubEvent, Message, Policy,
 };
 use tokio::sync::{mpsc, oneshot};
+use tracing::Span;
 
 use crate::app::{CLOSING_TIME, now, sleep_until};
 use crate::websocket::{Failure, PROTOCOL_ERROR, WebSocket, write_all};
@@ -30,8 +31,7 @@ const BURST: usize = 64;
 const BURST_BYTES: usize = 16 * 1024;
 
 /// What a socket's task tells the hub's.
-#[derive(Debug)]
-enum Told {
+enum Told<P> {
     /// A WebSocket stands.
     Connected { dialect: Dialect, seat: Seat, reply: oneshot::Sender<Result<ConnId, Full>> },
     /// A message or close frame has come.
@@ -40,7 +40,11 @@ enum Told {
     Takes(ConnId),
     /// The socket is gone.
     Gone(ConnId),
+    /// Somebody wants something of the hub.
+    Asked(Question<P>),
 }
+
+type Question<P> = Box<dyn FnOnce(&mut Hub<P>) + Send>;
 
 /// How a socket's task is reached.
 #[derive(Debug)]
@@ -51,17 +55,25 @@ struct Seat {
     is_full: Arc<AtomicBool>,
     /// Dropped when the hub has ended the connection: whoever doesn't read is then cut off.
     goes_on: Option<oneshot::Sender<()>>,
+    /// What its events are logged in.
+    span: Span,
 }
 
 /// The way to a hub's task, for those of the sockets.
-#[derive(Debug, Clone)]
-pub struct Sockets(mpsc::Sender<Told>);
+#[derive(Debug)]
+pub struct Sockets<P>(mpsc::Sender<Told<P>>);
+
+impl<P> Clone for Sockets<P> {
+    fn clone(&self) -> Self {
+        Self(self.0.clone())
+    }
+}
 
 /// A hub, and what the sockets tell it.
 #[derive(Debug)]
 pub struct HubTask<P> {
     hub: Hub<P>,
-    told: mpsc::Receiver<Told>,
+    told: mpsc::Receiver<Told<P>>,
     seats: HashMap<ConnId, Seat>,
     write_interval: Duration,
     /// When bursts were given out last.
@@ -72,7 +84,7 @@ pub struct HubTask<P> {
 
 /// A task for this hub, and how sockets reach it. Those that keep up are given something to write once
 /// in a `write_interval`, or when much has come; a change after a longer silence goes at once.
-pub fn hub_task<P: Policy>(hub: Hub<P>, write_interval: Duration) -> (HubTask<P>, Sockets) {
+pub fn hub_task<P: Policy>(hub: Hub<P>, write_interval: Duration) -> (HubTask<P>, Sockets<P>) {
     let (sender, told) = mpsc::channel(MAX_TOLD);
     let seats = HashMap::new();
     let task = HubTask { hub, told, seats, write_interval, gave: None, told_since: 0 };
@@ -120,14 +132,16 @@ impl<P: Policy> HubTask<P> {
 
     fn tell(&mut self, on_event: &mut impl FnMut(&mut Hub<P>, ConnId, HubEvent)) {
         while let Some((id, event)) = self.hub.poll_event() {
-            if let (HubEvent::Ended, Some(seat)) = (event, self.seats.get_mut(&id)) {
+            let seat = self.seats.get_mut(&id);
+            let span = seat.as_ref().map_or_else(Span::none, |seat| seat.span.clone());
+            if let (HubEvent::Ended, Some(seat)) = (event, seat) {
                 seat.goes_on = None;
             }
-            on_event(&mut self.hub, id, event);
+            span.in_scope(|| on_event(&mut self.hub, id, event));
         }
     }
 
-    fn handle(&mut self, told: Told, is_open: bool) {
+    fn handle(&mut self, told: Told<P>, is_open: bool) {
         match told {
             Told::Connected { dialect, seat, reply } => {
                 let connected = if is_open { self.hub.connect(now(), dialect) } else { Err(Full) };
@@ -141,6 +155,7 @@ impl<P: Policy> HubTask<P> {
             Told::Input(id, message) => self.hub.handle_input(now(), id, &message),
             Told::Takes(id) => self.give(id),
             Told::Gone(id) => self.remove(id),
+            Told::Asked(what) => what(&mut self.hub),
         }
     }
 
@@ -200,8 +215,23 @@ impl Seat {
     }
 }
 
-impl Sockets {
-    /// Joins a WebSocket, whose client speaks this dialect, to the hub until it is closed.
+impl<P> Sockets<P> {
+    /// Has the hub's task do something with the hub: look at it, kick somebody, change its policy.
+    /// `None` if the hub is gone.
+    pub async fn ask<T: Send + 'static>(
+        &self,
+        what: impl FnOnce(&mut Hub<P>) -> T + Send + 'static,
+    ) -> Option<T> {
+        let (reply, answer) = oneshot::channel();
+        let asked = Box::new(|hub: &mut Hub<P>| {
+            let _ = reply.send(what(hub));
+        });
+        self.0.send(Told::Asked(asked)).await.ok()?;
+        answer.await.ok()
+    }
+
+    /// Joins a WebSocket, whose client speaks this dialect, to the hub until it is closed. What the hub
+    /// tells of it is logged in the current span.
     ///
     /// # Errors
     /// The socket failed, or the peer broke the rules of WebSocket.
@@ -209,7 +239,8 @@ impl Sockets {
         let (outgoing, bursts) = mpsc::channel(1);
         let (goes_on, ended) = oneshot::channel();
         let is_full = Arc::new(AtomicBool::new(false));
-        let seat = Seat { outgoing, is_full: is_full.clone(), goes_on: Some(goes_on) };
+        let (is_full_too, span) = (is_full.clone(), Span::current());
+        let seat = Seat { outgoing, is_full: is_full_too, goes_on: Some(goes_on), span };
         let (reply, id) = oneshot::channel();
         // If the hub is gone, so is its end of `bursts`, and the socket is closed.
         let _ = self.0.send(Told::Connected { dialect, seat, reply }).await;
