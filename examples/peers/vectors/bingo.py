@@ -117,8 +117,8 @@ def nothing(payload, at):
 
 def identification(payload, at):
     try:
-        said = message(payload, ("login", "username"))
         payload.decode()
+        said = message(payload, ("login", "username"))
         for key in ("login", "username"):
             if key not in said:
                 raise Wrong("missing_key", 0)
