@@ -78,13 +78,13 @@ local function short()
   error({ short = true }, 0)
 end
 
--- What `read` gives, or the table that it ends with.
+-- Whether `read` ends well, and what it gives, or the table that it ends with.
 local function try(read, ...)
-  local good, result = pcall(read, ...)
-  if not good and type(result) ~= "table" then
-    error(result, 0)
+  local results = { pcall(read, ...) }
+  if not results[1] and type(results[2]) ~= "table" then
+    error(results[2], 0)
   end
-  return good, result
+  return table.unpack(results)
 end
 
 local ORDERS = { { 1, "Big-endian", 1 }, { 2, "Little-endian", 2 } }
@@ -93,9 +93,9 @@ local function configured_order(pref)
   return pref == 2 and "little" or "big"
 end
 
-local function copy(table)
+local function copy(original)
   local copied = {}
-  for name, value in pairs(table) do
+  for name, value in pairs(original) do
     copied[name] = type(value) == "table" and copy(value) or value
   end
   return copied
@@ -122,9 +122,9 @@ local function dissector_of(proto, experts, initial, read)
       return live[name]
     end
     if is_first then
-      again[key] = copy(snapshots[key])
+      again[name] = copy(snapshots[key])
     end
-    return again[key]
+    return again[name]
   end
 
   local function show(found, tvb, at, tree)
@@ -201,7 +201,7 @@ local function dissector_of(proto, experts, initial, read)
   end
 end
 
--- Ports are a preference; `changed` is called with it.
+-- Ports are a preference.
 local function serve_ports(proto)
   local served = ""
   local function serve()
@@ -311,19 +311,19 @@ end
 local ESCAPES =
   { ['"'] = '"', ["\\"] = "\\", ["/"] = "/", b = "\b", f = "\f", n = "\n", r = "\r", t = "\t" }
 
+-- A character as UTF-8.
 local function character(code)
+  local function tail(shift)
+    return 0x80 + math.floor(code / shift) % 0x40
+  end
   if code < 0x80 then
     return string.char(code)
+  elseif code < 0x800 then
+    return string.char(0xC0 + math.floor(code / 0x40), tail(1))
+  elseif code < 0x10000 then
+    return string.char(0xE0 + math.floor(code / 0x1000), tail(0x40), tail(1))
   end
-  local tail, first = "", 0x80
-  local limit = 0x40
-  repeat
-    tail = string.char(0x80 + code % 0x40) .. tail
-    code = math.floor(code / 0x40)
-    limit = limit / 2
-    first = first + limit
-  until code < limit
-  return string.char((256 - 2 * limit) % 256 + code) .. tail
+  return string.char(0xF0 + math.floor(code / 0x40000), tail(0x1000), tail(0x40), tail(1))
 end
 
 local function skip_space(text, at)
@@ -395,7 +395,7 @@ local function json_value(text, at, level, entry)
     local function member(start)
       local stop, key = json_string(text, start)
       stop = json_token(text, skip_space(text, stop), ":", "a colon")
-      local value_end, kind, said = json_value(text, skip_space(text, stop), level + 1)
+      local value_end, _, said = json_value(text, skip_space(text, stop), level + 1)
       if entry then
         entry(key, said, start)
       end
@@ -758,10 +758,6 @@ for _, row in ipairs(PACKETS) do
     { number = row[1], name = row[3], type = snake_case(row[3]), groups = groups }
 end
 
-local function printable(byte)
-  return string.format("%02X", byte)
-end
-
 -- What is wrong with content, if anything is.
 local function bad_content(kind, content)
   if kind == "username" then
@@ -933,10 +929,7 @@ local function read_delimchat(data, at, sender, state, is_last)
     found.type = packet.type
     found.title = "Delimchat " .. packet.number .. " " .. packet.name
     items[2] = { field = df.type, at = 0, length = 1, value = packet.type }
-    good, result, byte_order = pcall(delimchat_fields, data, at, packet, state.order, items)
-    if not good and type(result) ~= "table" then
-      error(result, 0)
-    end
+    good, result, byte_order = try(delimchat_fields, data, at, packet, state.order, items)
   end
   if good then
     found.length = result
