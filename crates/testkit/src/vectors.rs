@@ -1,16 +1,5 @@
-//! Runs the language-neutral test vectors.
-//!
-//! A file is one JSON object: `protocol`, a `comment` or two, and `vectors`. A vector says what
-//! `bytes` (hexadecimal) or a `text` mean, sent by the side `from`, under the settings in `config`:
-//!
-//! | key | |
-//! |---|---|
-//! | `name` | unique in the file |
-//! | `spec` | the decisions it shows |
-//! | `messages` | what is in the bytes, one object each, in order |
-//! | `error` | after those: `kind`, the `key` that it is about, if any, and `offset` in bytes from the start, unless it is a matter of the JSON parser; absent if all is well |
-//! | `fatal` | `true`: nothing after the error can be read |
-//! | `canonical` | `true`: encoding the messages gives these bytes again |
+//! Runs the language-neutral test vectors. `VECTORS.md` at the root of the workspace says what they
+//! are and how they are run.
 
 use std::collections::BTreeSet;
 
