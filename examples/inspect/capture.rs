@@ -182,7 +182,10 @@ impl Reader {
         }
         let is_big = *big_endian;
         let len = number(&self.block, 4, is_big);
-        ensure!(len >= 12 && len % 4 == 0, "byte {offset}: a block of {len} bytes can't be");
+        ensure!(
+            len >= 12 && len.is_multiple_of(4),
+            "byte {offset}: a block of {len} bytes can't be"
+        );
         self.fill(len, output)?;
         let Format::PcapNg { interfaces, .. } = &mut self.format else {
             return Ok(Found::Other);

@@ -64,6 +64,8 @@ pub(crate) fn write(
     }
     writeln!(writer, "  {DIM}{}{DIM:#}", bytes(record.length))?;
     let bad = record.outcome.as_ref().err().and_then(|problem| part_at(record, problem.at));
+    let names = record.parts.iter().map(|part| part.name.len());
+    let width = names.fold(11, usize::max);
     let mut colours = FIELDS.into_iter().cycle();
     let mut offset = record.offset;
     for (at, part) in record.parts.iter().enumerate() {
@@ -75,7 +77,8 @@ pub(crate) fn write(
             Role::Payload => (' ', colours.next().unwrap_or(DIM)),
         };
         let hide = part.is_secret && !show_secrets;
-        write_part(part, offset, mark, colour, style.full, hide, writer)?;
+        let shown = Shown { mark, colour, width, full: style.full, hide };
+        write_part(part, offset, &shown, writer)?;
         offset += part.bytes.len() as u64;
     }
     Ok(())
@@ -161,15 +164,23 @@ fn part_at(record: &Record<'_>, at: u64) -> Option<usize> {
     found
 }
 
+/// How a part is shown.
+struct Shown {
+    mark: char,
+    colour: Ansi,
+    /// Of the names.
+    width: usize,
+    full: bool,
+    hide: bool,
+}
+
 fn write_part(
     part: &Part<'_>,
     offset: u64,
-    mark: char,
-    colour: Ansi,
-    full: bool,
-    hide: bool,
+    shown: &Shown,
     writer: &mut impl Write,
 ) -> io::Result<()> {
+    let Shown { mark, colour, width, full, hide } = *shown;
     let mut lines = part.bytes.chunks(WIDTH);
     let first = lines.next().unwrap_or_default();
     let at = if first.is_empty() { String::new() } else { format!("{offset:08x}") };
@@ -177,7 +188,7 @@ fn write_part(
     let value = if hide { REDACTED.to_owned() } else { describe(&part.value, full) };
     let (hex, name) = (pairs(first, hide), part.name);
     write!(writer, "  {DIM}{at:8}{DIM:#} {colour}{mark}{hex:47}{colour:#}")?;
-    writeln!(writer, "  {colour}{name:11}{colour:#}  {value}")?;
+    writeln!(writer, "  {colour}{name:width$}{colour:#}  {value}")?;
     let limit = if full { usize::MAX } else { LINES - 1 };
     for (line, at) in lines.by_ref().take(limit).zip((offset..).step_by(WIDTH).skip(1)) {
         let hex = pairs(line, hide);

@@ -130,6 +130,9 @@ impl Serialize for Object<'_> {
     }
 }
 
+/// What tells where a frame was, not what it is.
+const WHERE: [&str; 6] = ["offset", "length", "frame", "at", "connection", "from"];
+
 /// An object to be encoded. What is taken out of it is used; [`finish`](Self::finish) refuses the
 /// rest. No message shows a value, since it may be a secret.
 pub(crate) struct Fields(Vec<(String, Box<RawValue>)>);
@@ -148,7 +151,6 @@ impl Fields {
         }
         let mut fields = Self(fields);
         ensure!(!fields.has("error"), "what was wrong can't be encoded");
-        const WHERE: [&str; 6] = ["offset", "length", "frame", "at", "connection", "from"];
         fields.0.retain(|(key, _)| !WHERE.contains(&key.as_str()));
         Ok(fields)
     }

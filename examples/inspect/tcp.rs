@@ -186,7 +186,9 @@ impl Connection {
     ) -> Self {
         let mut sides = options.wires().map(Half::new);
         if !segment.syn {
-            sides.iter_mut().for_each(|side| side.begin_anew(0));
+            for side in &mut sides {
+                side.begin_anew(0);
+            }
         }
         Self { number, client, server, sides, first: None, seen: 0, closed: false }
     }
@@ -362,8 +364,9 @@ impl Half {
             return Ok(());
         }
         self.end = self.end.max(end);
-        if segment.fin {
-            self.fin.get_or_insert(end.max(self.offset));
+        // One that is before what was read already is none of this connection's.
+        if segment.fin && end >= self.offset {
+            self.fin.get_or_insert(end);
         }
         if place == self.offset {
             self.deliver(fresh, output)?;

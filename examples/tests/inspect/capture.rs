@@ -188,7 +188,7 @@ fn gist(objects: &[Value]) -> Vec<String> {
         let from = object["from"].as_str().unwrap_or("-");
         let what = ["note", "error", "text", "type"].iter().find_map(|key| object[key].as_str());
         let numbers = ["missing", "unfinished"].iter().filter_map(|key| object[key].as_u64());
-        let numbers: String = numbers.map(|number| format!(" {number}")).collect();
+        let numbers = numbers.fold(String::new(), |all, number| format!("{all} {number}"));
         let length = match object["note"].as_str() {
             Some("skipped") => format!(" {}", object["length"]),
             _ => String::new(),
@@ -256,7 +256,7 @@ fn every_link_type_and_both_formats_read_the_same() {
         (false, (6, 1_000_000)),
         (true, (6, 1_000_000)),
         (false, (9, 1_000_000_000)),
-        (true, (0x80 | 20, 1 << 20)),
+        (true, (0x94, 1 << 20)),
     ] {
         let file = pcapng(big, RAW, &talk.packets, resolution);
         assert_eq!(read("bingo", &file), (0, expected.clone()), "{big} {resolution:?}");
@@ -495,8 +495,11 @@ fn connections_end_as_they_do() {
     let mut talk = Talk::opened();
     talk.say(CLIENT, &event("one"));
     talk.say(SERVER, b"\x08\x80");
-    // An old one says nothing.
+    // Old ones say nothing.
     talk.push(SERVER, 6000, 0, RST, b"");
+    talk.push(CLIENT, talk.seq[CLIENT] - 5, 0, FIN, b"");
+    // Nor does what keeps the connection alive.
+    talk.push(CLIENT, talk.seq[CLIENT] - 1, 0, ACK, b"?");
     talk.say(CLIENT, &event("two"));
     talk.push(CLIENT, talk.seq[CLIENT], 0, RST, b"");
     talk.say(CLIENT, &event("too late"));
@@ -540,6 +543,26 @@ fn connections_end_as_they_do() {
     let (status, found) = read("bingo", &talk.pcap());
     let expected = ["- opened", "s lost 3 0", "c unexpected_eof", "c ended", "s ended"];
     assert_eq!((status, gist(&found)), (1, expected.map(String::from).to_vec()));
+}
+
+#[test]
+fn only_so_many_connections_are_kept() {
+    let mut talk = Talk::new();
+    for port in 10_000..14_097 {
+        talk.ports[CLIENT] = port;
+        talk.push(CLIENT, 1, 0, SYN, b"");
+        // Something more of the first.
+        if port == 14_000 {
+            talk.ports[CLIENT] = 10_000;
+            talk.push(CLIENT, 2, 0, 0, &event("hi"));
+        }
+    }
+    let (status, found) = read("bingo", &talk.pcap());
+    let notes: Vec<_> = found.iter().filter(|object| object["note"] != "opened").collect();
+    assert_eq!((status, notes.len()), (1, 2));
+    // The second is the one that nothing was seen of for the longest.
+    assert_eq!((&notes[0]["connection"], &notes[0]["text"]), (&json!(0), &json!("hi")));
+    assert_eq!((&notes[1]["connection"], &notes[1]["note"]), (&json!(1), &json!("forgotten")));
 }
 
 #[test]
@@ -620,6 +643,27 @@ fn bad_captures_are_errors_with_their_place() {
     let (status, _, _) = run("pcap litecord", b"");
     assert_eq!(status, 2);
     assert_eq!(run("pcap bingo /nowhere/at/all", b"").0, 1);
+}
+
+#[test]
+fn frames_show_as_they_come() {
+    use std::io::{BufRead, BufReader, Write};
+
+    let mut child = inspect("pcap bingo").spawn().unwrap();
+    let mut stdin = child.stdin.take().unwrap();
+    let mut lines = BufReader::new(child.stdout.take().unwrap()).lines();
+    let mut talk = Talk::opened();
+    stdin.write_all(&talk.pcap()).unwrap();
+    assert!(lines.next().unwrap().unwrap().contains("opened"));
+    for text in ["one", "two", "three"] {
+        talk.packets.clear();
+        talk.say(CLIENT, &event(text));
+        stdin.write_all(&talk.pcap()[24..]).unwrap();
+        let line = lines.next().unwrap().unwrap();
+        assert!(line.contains(text), "{line}");
+    }
+    drop(stdin);
+    assert!(child.wait().unwrap().success());
 }
 
 #[test]
@@ -752,7 +796,7 @@ fn delimchat_talk() -> Talk {
     let start = Instant::now();
     let mut server = Server::new(ServerConfig::default().into(), "guest-7", start).unwrap();
     let mut client = Client::new(ClientConfig::default().into(), start);
-    client.login(start, "ada", b"lovelace").unwrap();
+    let login = client.login(start, "ada", b"lovelace").unwrap();
     let mut talk = Talk::opened();
     for step in 0.. {
         let now = start + Duration::from_millis(step);
@@ -780,18 +824,12 @@ fn delimchat_talk() -> Talk {
             }
         }
         while let Some(event) = client.poll_event() {
-            if matches!(event, ClientEvent::Outcome { .. }) && step < 5 && !talk_has_message(&talk)
-            {
+            if matches!(event, ClientEvent::Outcome { request, .. } if request == login) {
                 client.send_message(now, RoomId::GLOBAL, b"hello").unwrap();
             }
         }
     }
     unreachable!()
-}
-
-/// Whether somebody has said something already: a U80 in the last packets.
-fn talk_has_message(talk: &Talk) -> bool {
-    talk.packets.iter().any(|packet| packet.get(40) == Some(&80))
 }
 
 #[test]
@@ -824,9 +862,9 @@ fn real_sessions_read_well() {
     ];
     assert_eq!((status, gist(&found)), (0, expected.map(String::from).to_vec()));
     // What was shown of one side can be written again.
-    let lines: Vec<_> =
-        found.iter().filter(|o| o["from"] == "server" && o["note"].is_null()).collect();
-    let lines: String = lines.iter().map(|object| format!("{object}\n")).collect();
+    let lines =
+        found.iter().filter(|object| object["from"] == "server" && object["note"].is_null());
+    let lines = lines.map(Value::to_string).collect::<Vec<_>>().join("\n");
     let (status, bytes, err) = run("encode delimchat --from server", lines);
     assert_eq!((status, err.as_str(), &bytes[..2]), (0, "", &b"\x01\xFF"[..]));
 }
