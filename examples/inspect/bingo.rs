@@ -1,17 +1,18 @@
 //! Bingo: frames in a byte stream.
 
 use std::borrow::Cow;
+use std::collections::VecDeque;
 use std::io;
 use std::ops::ControlFlow;
 
 use anyhow::{anyhow, bail};
 use bingo_proto::{
     ByteOrder, ClientMessage, CodecConfig, DecodeError, DecodeErrorKind, Decoder, ErrorReplyStyle,
-    Identification, MessageId, OpCode, Secret, ServerMessage,
+    FrameRef, Identification, MessageId, OpCode, Secret, ServerMessage,
 };
 
 use crate::json::Fields;
-use crate::record::{Part, Problem, REDACTED, Record, Value};
+use crate::record::{Note, Part, Problem, REDACTED, Record, Role, Value};
 use crate::{Dialect, Options, Output, Side, Wire};
 
 /// For `--help`.
@@ -42,12 +43,24 @@ pub(crate) struct Bingo {
     from: Side,
     config: CodecConfig,
     decoder: Decoder,
-    /// The frame that is shown.
-    frame: Vec<u8>,
+    /// Bytes before the decoder's first.
+    base: u64,
+    /// While a place is looked for where a frame begins.
+    search: Option<Search>,
+}
+
+/// What has come since bytes were missing.
+#[derive(Default)]
+struct Search {
+    bytes: Vec<u8>,
+    /// Those before them, in which no frame begins.
+    gone: usize,
+    /// Where each packet of the network begins in them: frames rarely begin elsewhere.
+    starts: VecDeque<usize>,
 }
 
 impl Bingo {
-    pub(crate) fn new(options: &Options) -> Self {
+    pub(crate) fn new(from: Side, options: &Options) -> Self {
         let config = CodecConfig::default()
             .max_payload(options.max_payload)
             .byte_order(match options.byte_order {
@@ -58,7 +71,7 @@ impl Bingo {
                 Some(Dialect::PayloadPrefix) => ErrorReplyStyle::PayloadPrefix,
                 _ => ErrorReplyStyle::HeaderId,
             });
-        Self { from: options.from, config, decoder: Decoder::new(config), frame: Vec::new() }
+        Self { from, config, decoder: Decoder::new(config), base: 0, search: None }
     }
 
     /// What to show of `frame`, of which no more has come if it isn't whole.
@@ -72,7 +85,8 @@ impl Bingo {
         let first = cut(&mut rest, 1);
         let opcode = first.first().and_then(|byte| OpCode::from_byte(*byte));
         let kind = opcode.map_or("?", OpCode::name);
-        let mut parts = vec![Part::layout("opcode", first, Value::Word(kind))];
+        let opcode_part = Part::layout("opcode", first, Value::Word(kind));
+        let mut parts = vec![opcode_part.role(Role::Header)];
         let mut number = |name, is_field| {
             let bytes = cut(&mut rest, 2);
             let value = match bytes.try_into() {
@@ -80,7 +94,8 @@ impl Bingo {
                 Err(_) => Value::None,
             };
             if !bytes.is_empty() {
-                parts.push(Part { is_field, ..Part::layout(name, bytes, value) });
+                let part = Part::layout(name, bytes, value).role(Role::Header);
+                parts.push(Part { is_field, ..part });
             }
         };
         let id_is_answered = opcode.is_some_and(|opcode| self.answers_in_header(opcode));
@@ -99,7 +114,8 @@ impl Bingo {
                     let payload = Part::layout("payload", rest, Value::None);
                     parts.push(payload.secret(opcode == Some(OpCode::Ready)));
                 }
-                Err(Problem { kind: problem(error.kind), detail: error.to_string(), id: None })
+                let (kind, detail) = (problem(error.kind), error.to_string());
+                Err(Problem { kind, detail, id: None, at: error.offset })
             }
         };
         Record { frame: None, offset, length: frame.len() as u64, outcome, parts }
@@ -143,24 +159,17 @@ impl Bingo {
     }
 }
 
-impl Wire for Bingo {
-    fn takes_messages(&self) -> bool {
-        false
-    }
-
-    fn decode(&mut self, mut chunk: &[u8], output: &mut Output) -> anyhow::Result<ControlFlow<()>> {
+impl Bingo {
+    fn read(&mut self, mut chunk: &[u8], output: &mut Output) -> anyhow::Result<ControlFlow<()>> {
+        let mut bytes = Vec::new();
         loop {
-            let offset = self.decoder.offset();
+            let offset = self.base + self.decoder.offset();
             match self.decoder.decode(&mut chunk) {
                 Ok(Some(frame)) => {
-                    self.frame.clear();
-                    frame.encode(&self.config, &mut self.frame)?;
-                    let checked = match self.from {
-                        Side::Client => ClientMessage::decode(frame, &self.config).map(drop),
-                        Side::Server => ServerMessage::decode(frame, &self.config).map(drop),
-                    };
-                    let checked = checked.map_err(|error| error.shifted(offset));
-                    output.show(&self.record(offset, &self.frame, checked))?;
+                    bytes.clear();
+                    frame.encode(&self.config, &mut bytes)?;
+                    let checked = check(self.from, frame, &self.config, offset);
+                    output.show(&self.record(offset, &bytes, checked))?;
                 }
                 Ok(None) => return Ok(ControlFlow::Continue(())),
                 Err(error) => {
@@ -168,21 +177,94 @@ impl Wire for Bingo {
                     if matches!(error.kind, DecodeErrorKind::UnknownOpcode(_)) {
                         frame = cut(&mut frame, 1);
                     }
-                    output.show(&self.record(offset, frame, Err(error)))?;
+                    output.show(&self.record(offset, frame, Err(error.shifted(self.base))))?;
                     return Ok(ControlFlow::Break(()));
                 }
             }
         }
     }
 
-    fn finish(&mut self, output: &mut Output) -> io::Result<()> {
-        match self.decoder.finish() {
-            Ok(()) => Ok(()),
-            error => {
-                let partial = self.decoder.unfinished();
-                output.show(&self.record(self.decoder.offset(), partial, error))
+    /// Reads on behind what no frame begins in.
+    fn skip(&mut self, bytes: usize, output: &mut Output) -> io::Result<()> {
+        let (offset, length) = (self.base, bytes as u64);
+        self.base += length;
+        if length > 0 { output.note(&Note::Skipped { offset, length }) } else { Ok(()) }
+    }
+
+    /// Whether frames begin where these bytes do: `None` if there has to be more of them.
+    fn are_frames(&self, mut bytes: &[u8]) -> Option<bool> {
+        let mut decoder = Decoder::new(self.config);
+        let mut found = false;
+        loop {
+            match decoder.decode(&mut bytes) {
+                // A noop is a byte that occurs everywhere.
+                Ok(Some(frame)) if frame.opcode() == OpCode::Noop => {}
+                Ok(Some(frame)) if check(self.from, frame, &self.config, 0).is_ok() => found = true,
+                Ok(None) => break,
+                _ => return Some(false),
             }
         }
+        (found || decoder.unfinished().is_empty()).then_some(found)
+    }
+}
+
+impl Wire for Bingo {
+    fn takes_messages(&self) -> bool {
+        false
+    }
+
+    fn decode(&mut self, chunk: &[u8], output: &mut Output) -> anyhow::Result<ControlFlow<()>> {
+        let Some(mut search) = self.search.take() else {
+            return self.read(chunk, output);
+        };
+        search.starts.push_back(search.bytes.len());
+        search.bytes.extend_from_slice(chunk);
+        while let Some(start) = search.starts.front().copied() {
+            match self.are_frames(&search.bytes[start..]) {
+                Some(true) => {
+                    self.skip(search.gone + start, output)?;
+                    return self.read(&search.bytes[start..], output);
+                }
+                Some(false) => search.starts.pop_front(),
+                None => break,
+            };
+        }
+        // Nothing begins in what is before the first of them.
+        let gone = search.starts.front().copied().unwrap_or(search.bytes.len());
+        search.bytes.drain(..gone);
+        search.starts.iter_mut().for_each(|start| *start -= gone);
+        search.gone += gone;
+        self.search = Some(search);
+        Ok(ControlFlow::Continue(()))
+    }
+
+    fn finish(&mut self, output: &mut Output) -> io::Result<()> {
+        if let Some(search) = self.search.take() {
+            return self.skip(search.gone + search.bytes.len(), output);
+        }
+        match self.decoder.finish() {
+            Ok(()) => Ok(()),
+            Err(error) => {
+                let partial = self.decoder.unfinished();
+                let offset = self.base + self.decoder.offset();
+                output.show(&self.record(offset, partial, Err(error.shifted(self.base))))
+            }
+        }
+    }
+
+    fn unfinished(&self) -> usize {
+        let searched = self.search.as_ref().map_or(0, |search| search.bytes.len());
+        searched + self.decoder.unfinished().len()
+    }
+
+    fn is_searching(&self) -> bool {
+        self.search.is_some()
+    }
+
+    fn begin_anew(&mut self, offset: u64) {
+        self.decoder = Decoder::new(self.config);
+        self.base = offset;
+        self.search = Some(Search::default());
     }
 
     fn encode(&self, kind: &str, fields: &mut Fields, dst: &mut Vec<u8>) -> anyhow::Result<()> {
@@ -251,6 +333,20 @@ impl Wire for Bingo {
         }
         Ok(())
     }
+}
+
+/// What is wrong with a frame that lies at this offset, if anything.
+fn check(
+    from: Side,
+    frame: FrameRef<'_>,
+    config: &CodecConfig,
+    offset: u64,
+) -> Result<(), DecodeError> {
+    let checked = match from {
+        Side::Client => ClientMessage::decode(frame, config).map(drop),
+        Side::Server => ServerMessage::decode(frame, config).map(drop),
+    };
+    checked.map_err(|error| error.shifted(offset))
 }
 
 /// The spec's name for what is wrong.

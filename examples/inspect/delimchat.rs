@@ -4,6 +4,7 @@ use std::borrow::Cow;
 use std::cell::Cell;
 use std::io;
 use std::ops::ControlFlow;
+use std::rc::Rc;
 
 use anyhow::{anyhow, bail};
 use delimchat_proto::{
@@ -13,7 +14,7 @@ use delimchat_proto::{
 };
 
 use crate::json::{Fields, is_redacted, redacted};
-use crate::record::{Part, Problem, Record, Value};
+use crate::record::{Note, Part, Problem, Record, Role, Value};
 use crate::{Options, Output, Side, Wire};
 
 /// For `--help`.
@@ -22,7 +23,7 @@ delimchat types are those of its packets: login, short_message_delivery and so o
 fields. Identifiers (client_message_id, room, unique_id, unique_id_prefix) are hex, message and
 password base64, statuses words such as okay, packets a list of numbers; authorized is true or false.
 A field with content that can't be read has _hex behind its name, and can't be encoded. A login sets
-the byte order of what comes behind it from the same side.
+the byte order of what comes behind it from the same side, in a capture also from the other.
 
 delimchat errors (reading goes on behind all of them; each has the packet's id, too):
   malformed       what the packet's layout has isn't there, or a field or packet is too long
@@ -33,6 +34,15 @@ delimchat errors (reading goes on behind all of them; each has the packet's id, 
 enum Packets {
     Client(Decoder<FromClient>),
     Server(Decoder<FromServer>),
+}
+
+impl Packets {
+    fn new(from: Side, config: CodecConfig) -> Self {
+        match from {
+            Side::Client => Self::Client(Decoder::new(config)),
+            Side::Server => Self::Server(Decoder::new(config)),
+        }
+    }
 }
 
 /// Does the same with either side's packets.
@@ -53,17 +63,26 @@ pub(crate) struct Delimchat {
     bytes: Vec<u8>,
     /// Bytes before those.
     offset: u64,
-    /// Of what is to be encoded next.
-    byte_order: Cell<ByteOrder>,
+    /// Bytes before the decoder's first.
+    base: u64,
+    /// Where a packet is looked for, until the first that is good.
+    search: Option<u64>,
+    /// Of what comes next, both sides'.
+    byte_order: Rc<Cell<ByteOrder>>,
 }
 
 impl Delimchat {
-    pub(crate) fn new(options: &Options) -> Self {
+    /// That which a conversation begins with.
+    pub(crate) const fn byte_order(options: &Options) -> ByteOrder {
+        match options.byte_order {
+            crate::ByteOrder::Big => ByteOrder::BigEndian,
+            crate::ByteOrder::Little => ByteOrder::LittleEndian,
+        }
+    }
+
+    pub(crate) fn new(from: Side, options: &Options, byte_order: Rc<Cell<ByteOrder>>) -> Self {
         let mut config = CodecConfig::default()
-            .byte_order(match options.byte_order {
-                crate::ByteOrder::Big => ByteOrder::BigEndian,
-                crate::ByteOrder::Little => ByteOrder::LittleEndian,
-            })
+            .byte_order(byte_order.get())
             .endian_marker(match options.endian_marker {
                 Some(crate::EndianMarker::Letter) => EndianMarker::Letter,
                 _ => EndianMarker::Numeric,
@@ -75,12 +94,9 @@ impl Delimchat {
         if let Some(bytes) = options.max_message {
             config = config.max_packet(bytes.try_into().unwrap_or(u16::MAX));
         }
-        let packets = match options.from {
-            Side::Client => Packets::Client(Decoder::new(config)),
-            Side::Server => Packets::Server(Decoder::new(config)),
-        };
-        let byte_order = Cell::new(config.byte_order);
-        Self { from: options.from, config, packets, bytes: Vec::new(), offset: 0, byte_order }
+        let packets = Packets::new(from, config);
+        let bytes = Vec::new();
+        Self { from, config, packets, bytes, offset: 0, base: 0, search: None, byte_order }
     }
 
     /// Shows what was last given out; `false` if that is nothing.
@@ -97,20 +113,28 @@ impl Delimchat {
             }),
             _ => either!(&self.packets, d => (d.start(), d.offset())),
         };
+        let (start, end) = (self.base + start, self.base + end);
         self.forget(start);
         let config = either!(&self.packets, d => *d.config());
         let raw = self.bytes.get(..len(end - start)).unwrap_or_default();
         match decoded {
             Ok(false) => return Ok(false),
             Ok(true) => {
+                if let Some(from) = self.search.take() {
+                    skipped(from, start, output)?;
+                }
                 let (record, speaks) = good(self.from, &config, start, raw);
                 output.show(&record)?;
-                // D6: any, as the answer isn't seen.
+                // D6: any, as the answer may not be seen.
                 if let Some(order) = speaks {
-                    either!(&mut self.packets, d => d.set_byte_order(order));
+                    self.byte_order.set(order);
                 }
             }
-            Err(error) => output.show(&bad(start, raw, error))?,
+            Err(error) if self.search.is_none() => {
+                output.show(&bad(start, raw, shifted(error, self.base)))?;
+            }
+            // What may be the inside of a packet is none.
+            Err(_) => {}
         }
         self.forget(end);
         Ok(true)
@@ -132,8 +156,11 @@ impl Wire for Delimchat {
     fn decode(&mut self, mut chunk: &[u8], output: &mut Output) -> anyhow::Result<ControlFlow<()>> {
         self.bytes.extend_from_slice(chunk);
         loop {
-            let decoded =
-                either!(&mut self.packets, d => d.decode(&mut chunk).map(|p| p.is_some()));
+            let order = self.byte_order.get();
+            let decoded = either!(&mut self.packets, d => {
+                d.set_byte_order(order);
+                d.decode(&mut chunk).map(|p| p.is_some())
+            });
             if !self.show(decoded, output)? {
                 return Ok(ControlFlow::Continue(()));
             }
@@ -144,9 +171,27 @@ impl Wire for Delimchat {
         loop {
             let decoded = either!(&mut self.packets, d => d.finish().map(|p| p.is_some()));
             if !self.show(decoded, output)? {
-                return Ok(());
+                break;
             }
         }
+        let end = self.base + either!(&self.packets, d => d.offset());
+        self.search.take().map_or(Ok(()), |from| skipped(from, end, output))
+    }
+
+    fn unfinished(&self) -> usize {
+        self.bytes.len()
+    }
+
+    fn is_searching(&self) -> bool {
+        self.search.is_some()
+    }
+
+    fn begin_anew(&mut self, offset: u64) {
+        self.packets = Packets::new(self.from, self.config);
+        self.bytes.clear();
+        self.offset = offset;
+        self.base = offset;
+        self.search = Some(offset);
     }
 
     fn encode(&self, kind: &str, fields: &mut Fields, dst: &mut Vec<u8>) -> anyhow::Result<()> {
@@ -304,7 +349,11 @@ impl<'a> Walk<'a> {
 
     fn layout(&mut self, name: &'static str, len: usize) {
         let bytes = self.take(len);
-        self.parts.push(Part::layout(name, bytes, Value::None));
+        let role = match name {
+            "delimiter" | "end" => Role::Delimiter,
+            _ => Role::Header,
+        };
+        self.parts.push(Part::layout(name, bytes, Value::None).role(role));
     }
 
     /// The fields that there are of a group, each behind a delimiter if there is one.
@@ -367,6 +416,21 @@ impl<'a> Walk<'a> {
     }
 }
 
+/// Tells of bytes in which no packet was found.
+fn skipped(offset: u64, end: u64, output: &mut Output) -> io::Result<()> {
+    let length = end - offset;
+    if length > 0 { output.note(&Note::Skipped { offset, length }) } else { Ok(()) }
+}
+
+/// The same error seen from `by` bytes earlier.
+fn shifted(mut error: DecodeError, by: u64) -> DecodeError {
+    error.offset += by;
+    if let DecodeErrorKind::Malformed { at, .. } = &mut error.kind {
+        *at += by;
+    }
+    error
+}
+
 /// What to show of bytes that are no packet.
 fn bad(offset: u64, raw: &[u8], error: DecodeError) -> Record<'_> {
     let kind = match error.kind {
@@ -377,11 +441,16 @@ fn bad(offset: u64, raw: &[u8], error: DecodeError) -> Record<'_> {
     let (id, rest) = raw.split_at(1.min(raw.len()));
     // Those with a password in them.
     let is_secret = matches!(error.id.0, 0x02 | 0x06 | 0xA0);
-    let mut parts = vec![Part::layout("id", id, Value::Number(error.id.0.into()))];
+    let id = Part::layout("id", id, Value::Number(error.id.0.into())).role(Role::Header);
+    let mut parts = vec![id];
     if !rest.is_empty() {
-        parts.push(Part::layout("bytes", rest, Value::None).secret(is_secret));
+        parts.push(Part::layout("bytes", rest, Value::None).secret(is_secret).role(Role::Bad));
     }
-    let problem = Problem { kind, detail: error.to_string(), id: Some(error.id.0) };
+    let at = match error.kind {
+        DecodeErrorKind::Malformed { at, .. } => at,
+        _ => offset,
+    };
+    let problem = Problem { kind, detail: error.to_string(), id: Some(error.id.0), at };
     Record { frame: None, offset, length: error.len, outcome: Err(problem), parts }
 }
 

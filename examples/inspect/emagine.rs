@@ -30,12 +30,12 @@ pub(crate) struct Emagine {
 }
 
 impl Emagine {
-    pub(crate) fn new(options: &Options) -> Self {
+    pub(crate) fn new(from: Side, options: &Options) -> Self {
         let mut config = CodecConfig::default();
         if let Some(bytes) = options.max_message {
             config = config.max_message(bytes);
         }
-        Self { from: options.from, config }
+        Self { from, config }
     }
 }
 
@@ -54,6 +54,7 @@ impl Ops for Emagine {
             kind: problem(error.kind),
             detail: error.to_string(),
             id: None,
+            at: error.offset,
         })
     }
 

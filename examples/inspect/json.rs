@@ -11,26 +11,83 @@ use serde::ser::{Error as _, Serialize, SerializeMap, Serializer};
 use serde_json::value::RawValue;
 
 use crate::hex;
-use crate::record::{REDACTED, Record, Value};
+use crate::record::{Note, REDACTED, Record, Scene, Value};
 
 /// Writes a record as one object on a line.
 pub(crate) fn write(
     record: &Record<'_>,
+    scene: &Scene,
     show_secrets: bool,
     writer: &mut impl Write,
 ) -> io::Result<()> {
-    serde_json::to_writer(&mut *writer, &Object { record, show_secrets })?;
+    serde_json::to_writer(&mut *writer, &Object { record, scene, show_secrets })?;
     writer.write_all(b"\n")
+}
+
+/// Writes what a capture has to say beyond its frames, in the same way.
+pub(crate) fn write_note(note: &Note, scene: &Scene, writer: &mut impl Write) -> io::Result<()> {
+    serde_json::to_writer(&mut *writer, &NoteObject { note, scene })?;
+    writer.write_all(b"\n")
+}
+
+fn scene_entries<M: SerializeMap>(scene: &Scene, map: &mut M) -> Result<(), M::Error> {
+    if let Some(at) = scene.at {
+        map.serialize_entry("at", &at.to_string())?;
+    }
+    if let Some(connection) = scene.connection {
+        map.serialize_entry("connection", &connection)?;
+        if let Some(from) = scene.from {
+            map.serialize_entry("from", from.name())?;
+        }
+    }
+    Ok(())
+}
+
+struct NoteObject<'a> {
+    note: &'a Note,
+    scene: &'a Scene,
+}
+
+impl Serialize for NoteObject<'_> {
+    fn serialize<S: Serializer>(&self, serializer: S) -> Result<S::Ok, S::Error> {
+        let mut map = serializer.serialize_map(None)?;
+        scene_entries(self.scene, &mut map)?;
+        map.serialize_entry("note", self.note.name())?;
+        match self.note {
+            Note::Opened { client, server, .. } => {
+                map.serialize_entry("client", &client.to_string())?;
+                map.serialize_entry("server", &server.to_string())?;
+            }
+            Note::Lost { offset, missing, unfinished } => {
+                map.serialize_entry("offset", offset)?;
+                map.serialize_entry("missing", missing)?;
+                map.serialize_entry("unfinished", unfinished)?;
+            }
+            Note::Skipped { offset, length } => {
+                map.serialize_entry("offset", offset)?;
+                map.serialize_entry("length", length)?;
+            }
+            Note::Cut { unfinished } => map.serialize_entry("unfinished", unfinished)?,
+            Note::Unread { packets, why } => {
+                map.serialize_entry("packets", packets)?;
+                map.serialize_entry("why", why)?;
+            }
+            Note::Ended | Note::Reset | Note::Replaced | Note::Forgotten => {}
+        }
+        map.end()
+    }
 }
 
 struct Object<'a> {
     record: &'a Record<'a>,
+    scene: &'a Scene,
     show_secrets: bool,
 }
 
 impl Serialize for Object<'_> {
     fn serialize<S: Serializer>(&self, serializer: S) -> Result<S::Ok, S::Error> {
         let mut map = serializer.serialize_map(None)?;
+        scene_entries(self.scene, &mut map)?;
         map.serialize_entry("offset", &self.record.offset)?;
         map.serialize_entry("length", &self.record.length)?;
         if let Some(frame) = self.record.frame {
@@ -73,6 +130,9 @@ impl Serialize for Object<'_> {
     }
 }
 
+/// What tells where a frame was, not what it is.
+const WHERE: [&str; 6] = ["offset", "length", "frame", "at", "connection", "from"];
+
 /// An object to be encoded. What is taken out of it is used; [`finish`](Self::finish) refuses the
 /// rest. No message shows a value, since it may be a secret.
 pub(crate) struct Fields(Vec<(String, Box<RawValue>)>);
@@ -91,7 +151,7 @@ impl Fields {
         }
         let mut fields = Self(fields);
         ensure!(!fields.has("error"), "what was wrong can't be encoded");
-        fields.0.retain(|(key, _)| !matches!(key.as_str(), "offset" | "length" | "frame"));
+        fields.0.retain(|(key, _)| !WHERE.contains(&key.as_str()));
         Ok(fields)
     }
 

@@ -37,7 +37,7 @@ pub(crate) struct Litecord {
 }
 
 impl Litecord {
-    pub(crate) fn new(options: &Options) -> Self {
+    pub(crate) fn new(from: Side, options: &Options) -> Self {
         let directions = match options.directions {
             None | Some(crate::Directions::Both) => Directions::Both,
             Some(crate::Directions::AsDocumented) => Directions::AsDocumented,
@@ -46,7 +46,7 @@ impl Litecord {
         if let Some(bytes) = options.max_message {
             config = config.max_message(bytes);
         }
-        Self { from: options.from, config }
+        Self { from, config }
     }
 }
 
@@ -64,6 +64,7 @@ impl Ops for Litecord {
             kind: problem(error.kind),
             detail: error.to_string(),
             id: None,
+            at: error.offset,
         })
     }
 

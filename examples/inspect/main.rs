@@ -1,29 +1,34 @@
 //! Looks at what goes over the wire, and makes some.
 //!
 //! `inspect decode` turns bytes into an annotated hexdump for a person or into JSON Lines for a
-//! script; `inspect encode` turns such lines back into bytes. `inspect decode --help` and
-//! `inspect encode --help` say the rest.
+//! script; `inspect encode` turns such lines back into bytes; `inspect pcap` decodes the connections of
+//! a packet capture. The `--help` of each says the rest.
 
 mod bingo;
+mod capture;
 mod delimchat;
 mod emagine;
 mod hex;
 mod hexdump;
 mod json;
+mod link;
 mod litecord;
 mod object;
 mod op;
 mod record;
 mod roomvars;
+mod tcp;
 
+use std::cell::Cell;
 use std::fs::File;
 use std::io::{self, BufRead, BufReader, BufWriter, ErrorKind, IsTerminal, Read, Write};
 use std::ops::ControlFlow;
 use std::path::PathBuf;
 use std::process::ExitCode;
+use std::rc::Rc;
 
 use anyhow::{Context, ensure};
-use clap::{Args, CommandFactory, Parser, Subcommand, ValueEnum};
+use clap::{Args, ColorChoice, CommandFactory, Parser, Subcommand, ValueEnum};
 
 use crate::bingo::Bingo;
 use crate::delimchat::Delimchat;
@@ -31,7 +36,7 @@ use crate::emagine::Emagine;
 use crate::json::Fields;
 use crate::litecord::Litecord;
 use crate::op::Messages;
-use crate::record::Record;
+use crate::record::{Note, Record, Scene};
 use crate::roomvars::Roomvars;
 
 /// Bytes read at once.
@@ -59,23 +64,37 @@ enum Command {
     #[command(after_help = EXIT_STATUS, after_long_help = notes())]
     Decode {
         #[command(flatten)]
-        options: Options,
-        /// Print the hexdump even if stdout is no terminal; CLICOLOR_FORCE=1 keeps its colours.
-        #[arg(long, conflicts_with = "json")]
-        human: bool,
-        /// Don't shorten long fields in the hexdump.
-        #[arg(long)]
-        full: bool,
+        stream: Stream,
+        #[command(flatten)]
+        look: Look,
     },
     /// Write the bytes of JSON objects such as decode prints, one a line.
     ///
-    /// `offset`, `length` and `frame` are ignored, any other key that doesn't belong to the object
+    /// `offset`, `length`, `frame` and what only pcap prints are ignored, any other key that doesn't belong to the object
     /// is refused. For an object that can't be encoded nothing is written: stderr tells its line
     /// and why, the lines after it are encoded, and the exit status is 1.
     #[command(after_help = EXIT_STATUS, after_long_help = notes())]
     Encode {
         #[command(flatten)]
+        stream: Stream,
+    },
+    /// Show every frame of the TCP connections in a packet capture, pcap or pcapng, both directions in
+    /// the order in which they became whole.
+    ///
+    /// As decode, but each object begins with `at`, `connection` and `from`: when the packet came that
+    /// made the frame whole, which connection it is, counted from 0, and who sent it. `offset` counts
+    /// that sender's bytes. Between the frames there are objects with a `note` instead of a `type`. Known
+    /// are Ethernet (with VLANs), Linux cooked captures, raw IP and loopback, IPv4 and IPv6.
+    #[command(after_help = EXIT_STATUS, after_long_help = capture_notes())]
+    Pcap {
+        #[command(flatten)]
         options: Options,
+        #[command(flatten)]
+        look: Look,
+        /// Only connections with this port, which is the server's; may be repeated [default: all
+        /// connections are of this protocol].
+        #[arg(long = "port", value_name = "N")]
+        ports: Vec<u16>,
     },
 }
 
@@ -94,14 +113,44 @@ fn notes() -> String {
     notes.join("\n\n")
 }
 
+fn capture_notes() -> String {
+    [tcp::NOTES, bingo::NOTES, delimchat::NOTES, EXIT_STATUS].join("\n\n")
+}
+
+/// What only one side sends.
+#[derive(Debug, Args)]
+struct Stream {
+    #[command(flatten)]
+    options: Options,
+    /// Who sends the bytes.
+    #[arg(long, value_enum)]
+    from: Side,
+    /// Bytes are hexadecimal text. decode: every line is one chunk or message, white space inside it
+    /// is ignored. encode: a line for each object.
+    #[arg(long)]
+    hex: bool,
+}
+
+/// How frames are shown.
+#[derive(Debug, Args)]
+struct Look {
+    /// Print the hexdump even if stdout is no terminal. Before a line's bytes, # marks a header, comma
+    /// a delimiter and ! what is malformed.
+    #[arg(long, conflicts_with = "json")]
+    human: bool,
+    /// Don't shorten long fields in the hexdump.
+    #[arg(long)]
+    full: bool,
+    /// Colours in the hexdump; auto: on a terminal, unless NO_COLOR is set, or with CLICOLOR_FORCE=1.
+    #[arg(long, value_name = "WHEN", default_value = "auto")]
+    color: ColorChoice,
+}
+
 #[derive(Debug, Args)]
 struct Options {
     /// The protocol spoken.
     #[arg(value_enum)]
     protocol: Protocol,
-    /// Who sends the bytes.
-    #[arg(long, value_enum)]
-    from: Side,
     /// Variant of the protocol: bingo's tells where an error reply has the id it answers [default:
     /// header-id], roomvars' which keys and kinds there are [default: documented].
     #[arg(long, value_enum)]
@@ -125,10 +174,6 @@ struct Options {
     /// 8 KiB for delimchat].
     #[arg(long, value_name = "BYTES")]
     max_message: Option<usize>,
-    /// Bytes are hexadecimal text. decode: every line is one chunk or message, white space inside it
-    /// is ignored. encode: a line for each object.
-    #[arg(long)]
-    hex: bool,
     /// JSON Lines even on a terminal; encode takes nothing else anyway.
     #[arg(long)]
     json: bool,
@@ -212,6 +257,15 @@ enum ByteOrder {
     Little,
 }
 
+impl Side {
+    const fn name(self) -> &'static str {
+        match self {
+            Self::Client => "client",
+            Self::Server => "server",
+        }
+    }
+}
+
 /// What each protocol's module provides.
 trait Wire {
     /// Whether bytes come in messages rather than as a stream.
@@ -224,6 +278,20 @@ trait Wire {
     /// Shows what the end of the input leaves unfinished.
     fn finish(&mut self, output: &mut Output) -> io::Result<()>;
 
+    /// Bytes that are kept until more have come, if they come as a stream.
+    fn unfinished(&self) -> usize {
+        0
+    }
+
+    /// Whether no frame has been found since it began anew; the end then tells what was passed over.
+    fn is_searching(&self) -> bool {
+        false
+    }
+
+    /// Forgets what is unfinished: what comes next is at `offset` of the stream and may be the inside of a
+    /// frame. Each of the chunks from there on is what one packet of the network carries.
+    fn begin_anew(&mut self, _offset: u64) {}
+
     /// Appends the bytes of an object of this type; keys that it doesn't take are refused later.
     fn encode(&self, kind: &str, fields: &mut Fields, dst: &mut Vec<u8>) -> anyhow::Result<()>;
 }
@@ -235,27 +303,63 @@ struct Output {
     hexdump: Option<hexdump::Style>,
     show_secrets: bool,
     failed: bool,
+    /// Where what is shown was seen.
+    scene: Scene,
 }
 
 impl Output {
+    fn new(options: &Options, look: &Look) -> Self {
+        let human = look.human || !options.json && io::stdout().is_terminal();
+        let choice = match look.color {
+            ColorChoice::Auto => anstream::AutoStream::choice(&io::stdout()),
+            ColorChoice::Always => anstream::ColorChoice::Always,
+            ColorChoice::Never => anstream::ColorChoice::Never,
+        };
+        let stdout: Box<dyn Write> = if human {
+            Box::new(anstream::AutoStream::new(io::stdout().lock(), choice))
+        } else {
+            Box::new(io::stdout().lock())
+        };
+        Self {
+            writer: BufWriter::new(stdout),
+            hexdump: human.then_some(hexdump::Style { full: look.full }),
+            show_secrets: options.show_secrets,
+            failed: false,
+            scene: Scene::default(),
+        }
+    }
+
     fn show(&mut self, record: &Record<'_>) -> io::Result<()> {
         self.failed |= record.outcome.is_err();
+        let (scene, writer) = (&self.scene, &mut self.writer);
         match &self.hexdump {
-            Some(style) => hexdump::write(record, style, self.show_secrets, &mut self.writer),
-            None => json::write(record, self.show_secrets, &mut self.writer),
+            Some(style) => hexdump::write(record, scene, style, self.show_secrets, writer),
+            None => json::write(record, scene, self.show_secrets, writer),
+        }
+    }
+
+    fn note(&mut self, note: &Note) -> io::Result<()> {
+        self.failed |= note.is_failure();
+        match self.hexdump {
+            Some(_) => hexdump::write_note(note, &self.scene, &mut self.writer),
+            None => json::write_note(note, &self.scene, &mut self.writer),
         }
     }
 }
 
 impl Options {
-    fn wire(&self) -> Box<dyn Wire> {
-        match self.protocol {
-            Protocol::Bingo => Box::new(Bingo::new(self)),
-            Protocol::Litecord => Box::new(Messages::new(Litecord::new(self))),
-            Protocol::Emagine => Box::new(Messages::new(Emagine::new(self))),
-            Protocol::Roomvars => Box::new(Roomvars::new(self)),
-            Protocol::Delimchat => Box::new(Delimchat::new(self)),
-        }
+    /// What a client sends, and what a server does.
+    fn wires(&self) -> [Box<dyn Wire>; 2] {
+        let byte_order = Rc::new(Cell::new(Delimchat::byte_order(self)));
+        [Side::Client, Side::Server].map(|from| -> Box<dyn Wire> {
+            match self.protocol {
+                Protocol::Bingo => Box::new(Bingo::new(from, self)),
+                Protocol::Litecord => Box::new(Messages::new(Litecord::new(from, self))),
+                Protocol::Emagine => Box::new(Messages::new(Emagine::new(from, self))),
+                Protocol::Roomvars => Box::new(Roomvars::new(from, self)),
+                Protocol::Delimchat => Box::new(Delimchat::new(from, self, Rc::clone(&byte_order))),
+            }
+        })
     }
 
     fn input(&self) -> anyhow::Result<BufReader<Box<dyn Read>>> {
@@ -266,6 +370,16 @@ impl Options {
             _ => Box::new(io::stdin().lock()),
         };
         Ok(BufReader::with_capacity(CHUNK, reader))
+    }
+}
+
+impl Stream {
+    fn wire(&self) -> Box<dyn Wire> {
+        let [client, server] = self.options.wires();
+        match self.from {
+            Side::Client => client,
+            Side::Server => server,
+        }
     }
 }
 
@@ -298,10 +412,10 @@ impl Lines {
     }
 }
 
-fn decode(options: &Options, output: &mut Output) -> anyhow::Result<()> {
-    let mut wire = options.wire();
-    let mut input = options.input()?;
-    if options.hex {
+fn decode(stream: &Stream, output: &mut Output) -> anyhow::Result<()> {
+    let mut wire = stream.wire();
+    let mut input = stream.options.input()?;
+    if stream.hex {
         let mut lines = Lines { input, line: Vec::new(), number: 0 };
         while let Some((number, line)) = lines.next(&mut output.writer)? {
             let chunk = hex::decode(line).with_context(|| format!("line {number}: not hex"))?;
@@ -335,15 +449,15 @@ fn decode(options: &Options, output: &mut Output) -> anyhow::Result<()> {
 }
 
 /// Tells whether all of it could be encoded.
-fn encode(options: &Options, output: &mut impl Write) -> anyhow::Result<bool> {
-    let wire = options.wire();
-    let mut lines = Lines { input: options.input()?, line: Vec::new(), number: 0 };
+fn encode(stream: &Stream, output: &mut impl Write) -> anyhow::Result<bool> {
+    let wire = stream.wire();
+    let mut lines = Lines { input: stream.options.input()?, line: Vec::new(), number: 0 };
     let mut all = true;
     let mut bytes = Vec::new();
     while let Some((number, line)) = lines.next(output)? {
         bytes.clear();
         match encode_line(wire.as_ref(), line, &mut bytes) {
-            Ok(()) if options.hex => writeln!(output, "{}", hex::encode(&bytes))?,
+            Ok(()) if stream.hex => writeln!(output, "{}", hex::encode(&bytes))?,
             Ok(()) => output.write_all(&bytes)?,
             Err(error) => {
                 complain(&error.context(format!("line {number}")));
@@ -363,27 +477,23 @@ fn encode_line(wire: &dyn Wire, line: &[u8], dst: &mut Vec<u8>) -> anyhow::Resul
 
 fn run(command: &Command) -> anyhow::Result<bool> {
     match command {
-        Command::Decode { options, human, full } => {
-            let human = *human || !options.json && io::stdout().is_terminal();
-            let stdout: Box<dyn Write> = if human {
-                Box::new(anstream::stdout().lock())
-            } else {
-                Box::new(io::stdout().lock())
-            };
-            let mut output = Output {
-                writer: BufWriter::new(stdout),
-                hexdump: human.then_some(hexdump::Style { from: options.from, full: *full }),
-                show_secrets: options.show_secrets,
-                failed: false,
-            };
-            let decoded = decode(options, &mut output);
+        Command::Decode { stream, look } => {
+            let mut output = Output::new(&stream.options, look);
+            output.scene.from = Some(stream.from);
+            let decoded = decode(stream, &mut output);
             // What was decoded before an error is shown before its message.
             output.writer.flush()?;
             decoded.map(|()| !output.failed)
         }
-        Command::Encode { options } => {
+        Command::Pcap { options, look, ports } => {
+            let mut output = Output::new(options, look);
+            let decoded = tcp::decode(options, ports, &mut output);
+            output.writer.flush()?;
+            decoded.map(|()| !output.failed)
+        }
+        Command::Encode { stream } => {
             let mut output = BufWriter::new(io::stdout().lock());
-            let encoded = encode(options, &mut output);
+            let encoded = encode(stream, &mut output);
             output.flush()?;
             encoded
         }
@@ -411,10 +521,20 @@ fn complain(error: &anyhow::Error) {
 
 fn main() -> ExitCode {
     let command = Cli::parse().command;
-    let (Command::Decode { options, .. } | Command::Encode { options }) = &command;
+    let (options, is_capture) = match &command {
+        Command::Decode { stream, .. } | Command::Encode { stream } => (&stream.options, false),
+        Command::Pcap { options, .. } => (options, true),
+    };
+    let conflict = |message: String| {
+        Cli::command().error(clap::error::ErrorKind::ArgumentConflict, message).exit()
+    };
     if let Some(option) = options.misplaced() {
-        let message = format!("{option} means nothing to this protocol");
-        Cli::command().error(clap::error::ErrorKind::ArgumentConflict, message).exit();
+        conflict(format!("{option} means nothing to this protocol"));
+    }
+    if is_capture && !matches!(options.protocol, Protocol::Bingo | Protocol::Delimchat) {
+        conflict(
+            "only of bingo and delimchat, which are plain TCP, can a capture be read".to_owned(),
+        );
     }
     match run(&command) {
         Ok(true) => ExitCode::SUCCESS,

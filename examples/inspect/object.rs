@@ -4,7 +4,7 @@ use std::borrow::Cow;
 
 use serde_json::value::RawValue;
 
-use crate::record::{Part, Value};
+use crate::record::{Part, Role, Value};
 
 pub(crate) fn is_object(text: &str) -> bool {
     text.trim_ascii_start().starts_with('{') && serde_json::from_str::<&RawValue>(text).is_ok()
@@ -22,11 +22,12 @@ pub(crate) fn parts<'a>(
         let start = offset(text, value);
         let plain = unescaped(key);
         let shown = part(&plain, value);
-        parts.push(Part::layout("key", &text.as_bytes()[end..start], Value::Text(plain)));
+        let key = Part::layout("key", &text.as_bytes()[end..start], Value::Text(plain));
+        parts.push(key.role(Role::Delimiter));
         parts.push(shown);
         end = start + value.len();
     }
-    parts.push(Part::layout("end", &text.as_bytes()[end..], Value::None));
+    parts.push(Part::layout("end", &text.as_bytes()[end..], Value::None).role(Role::Delimiter));
     parts
 }
 

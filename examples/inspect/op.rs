@@ -7,7 +7,7 @@ use anyhow::{anyhow, ensure};
 
 use crate::json::{Fields, is_redacted, redacted};
 use crate::object::{self, is_object, unescaped};
-use crate::record::{Part, Problem, Record, Value};
+use crate::record::{Part, Problem, Record, Role, Value};
 use crate::{Output, Wire};
 
 /// What differs between them.
@@ -125,7 +125,7 @@ fn parts<P: Ops>(text: &str, kind: Option<Kind>) -> Vec<Part<'_>> {
                 Some(kind) if !is_unknown => Value::Word(kind.name),
                 _ => Value::Json(value),
             };
-            let part = Part::layout("op", value.as_bytes(), shown);
+            let part = Part::layout("op", value.as_bytes(), shown).role(Role::Header);
             return Part { is_field: is_unknown, ..part };
         }
         let name = P::KEYS.iter().copied().find(|name| *name == key);

@@ -13,7 +13,7 @@ use serde_json::value::RawValue;
 
 use crate::json::Fields;
 use crate::object::{self, is_object, unescaped};
-use crate::record::{Part, Problem, Record, Value};
+use crate::record::{Part, Problem, Record, Role, Value};
 use crate::{Options, Output, Side, Wire};
 
 /// For `--help`.
@@ -53,7 +53,7 @@ pub(crate) struct Roomvars {
 }
 
 impl Roomvars {
-    pub(crate) fn new(options: &Options) -> Self {
+    pub(crate) fn new(from: Side, options: &Options) -> Self {
         let mut config = CodecConfig::default().dialect(match options.dialect {
             Some(crate::Dialect::Deployed2020) => Dialect::Deployed2020,
             Some(crate::Dialect::Scratch) => Dialect::Scratch,
@@ -62,7 +62,7 @@ impl Roomvars {
         if let Some(bytes) = options.max_message {
             config = config.max_client_message(bytes).max_server_message(bytes);
         }
-        Self { from: options.from, config, count: 0 }
+        Self { from, config, count: 0 }
     }
 
     /// The types of a message's objects, or what is wrong with one.
@@ -99,6 +99,10 @@ impl Roomvars {
             kind: problem(error.kind),
             detail: error.to_string(),
             id: None,
+            at: match error.kind {
+                DecodeErrorKind::MessageTooLarge { .. } => 0,
+                _ => error.offset,
+            },
         });
         Record {
             frame: Some(self.count),
@@ -277,7 +281,7 @@ fn parts<'a>(text: &'a str, dialect: Dialect, kind: Option<&'static str>) -> Vec
         if key == kind_key {
             let word = kind.filter(|kind| *kind != UNKNOWN);
             let shown = word.map_or(Value::Json(value), Value::Word);
-            return Part::layout(kind_key, value.as_bytes(), shown);
+            return Part::layout(kind_key, value.as_bytes(), shown).role(Role::Header);
         }
         let name = known.iter().find(|(known, _)| *known == key).map(|(_, name)| *name);
         let is_field = name.is_some_and(|name| fields.contains(&name));

@@ -141,21 +141,21 @@ fn the_hexdump_has_every_field() {
     let (status, out) = decode("--from client --human", stream);
     let expected = "\
 00000000  client  long_message_head  remaining 0x0002  26 bytes
-  00000000  57                                               id           
-  00000001  ff                                               delimiter    
-  00000002  00 00 00 02                                      remaining    2 = 0x0002
-  00000006  ff                                               delimiter    
+  00000000 #57                                               id                 
+  00000001 ,ff                                               delimiter          
+  00000002  00 00 00 02                                      remaining          2 = 0x0002
+  00000006 ,ff                                               delimiter          
   00000007  00 00 00 07                                      client_message_id  4 bytes
-  0000000b  ff                                               delimiter    
-  0000000c  30 30 30 30 45 43 48 4f                          room         8 bytes
-  00000014  ff                                               delimiter    
-  00000015  61 47 6b 3d                                      message      \"aGk=\"
-  00000019  00                                               end          
+  0000000b ,ff                                               delimiter          
+  0000000c  30 30 30 30 45 43 48 4f                          room               8 bytes
+  00000014 ,ff                                               delimiter          
+  00000015  61 47 6b 3d                                      message            \"aGk=\"
+  00000019 ,00                                               end                
 0000001a  client  part_room  11 bytes
-  0000001a  a3                                               id           
-  0000001b  ff                                               delimiter    
+  0000001a #a3                                               id           
+  0000001b ,ff                                               delimiter    
   0000001c  30 30 30 30 30 30 30 37                          room         8 bytes
-  00000024  00                                               end          
+  00000024 ,00                                               end          
 ";
     assert_eq!((status, out.as_str()), (0, expected));
     // Statuses stand together, and an FF between them is accepted (D9).
@@ -163,8 +163,8 @@ fn the_hexdump_has_every_field() {
         decode("--from server --human", b"\x07\xFF\x03\x03\xFF\x02\0\xFD\xFF\x02\xFF\x50\0");
     for field in [
         "username_status  \"okay\"",
-        "00000004  ff                                               delimiter",
-        "00000005  02                                               email_status  \"invalid\"",
+        "00000004 ,ff                                               delimiter",
+        "00000005  02                                               email_status     \"invalid\"",
         "02 ff 50                                         packets      [2, 80]",
     ] {
         assert!(out.contains(field), "no {field:?} in {out}");

@@ -1,6 +1,7 @@
 //! Runs `inspect` as a user does: bytes in, lines out, and back.
 
 mod bingo;
+mod capture;
 mod delimchat;
 mod emagine;
 mod litecord;
