@@ -1,9 +1,14 @@
 //! What the programs share: options on the command line, lines that are typed, and what they print.
 
+use std::ffi::OsString;
+use std::fmt;
 use std::future::Future;
 use std::io::{self, BufRead};
+use std::path::PathBuf;
 use std::time::Duration;
 
+use clap::Parser;
+use clap::error::ErrorKind;
 use smallwire_core::CloseFrame;
 
 use crate::websocket::is_close_code;
@@ -21,6 +26,55 @@ pub fn seconds(text: &str) -> Result<Duration, String> {
         Ok(time) if !time.is_zero() => Ok(time),
         _ => Err("must be more than 0, and not without end".into()),
     }
+}
+
+/// The program's options, and in front of them those of the TOML file that they name: the last one
+/// counts, and of what may be given several times, all. Ends the program if there is anything wrong.
+pub fn parse_with_file<A: Parser>(file: impl Fn(&A) -> Option<PathBuf>) -> A {
+    let args: Vec<OsString> = std::env::args_os().collect();
+    with_file(&args, file).unwrap_or_else(|error| error.exit())
+}
+
+fn with_file<A: Parser>(
+    args: &[OsString],
+    file: impl Fn(&A) -> Option<PathBuf>,
+) -> Result<A, clap::Error> {
+    let command = A::command().args_override_self(true);
+    let parse = |args: &mut dyn Iterator<Item = &OsString>| {
+        A::from_arg_matches(&command.clone().try_get_matches_from(args)?)
+    };
+    let alone = parse(&mut args.iter())?;
+    let Some(path) = file(&alone) else { return Ok(alone) };
+    let wrong = |error: &dyn fmt::Display| {
+        command.clone().error(ErrorKind::ValueValidation, format!("{}: {error}", path.display()))
+    };
+    let text = std::fs::read_to_string(&path).map_err(|error| wrong(&error))?;
+    let from_file = options_of(&text).map_err(|error| wrong(&error))?;
+    let program = args.iter().take(1);
+    // First alone, to know whose fault it is.
+    parse(&mut program.clone().chain(&from_file)).map_err(|error| wrong(&error))?;
+    parse(&mut program.chain(&from_file).chain(args.iter().skip(1)))
+}
+
+/// What stands in a TOML file, as on the command line.
+fn options_of(text: &str) -> Result<Vec<OsString>, String> {
+    let table: toml::Table = text.parse().map_err(|error: toml::de::Error| error.to_string())?;
+    let mut options = Vec::new();
+    for (name, value) in table {
+        let values = match value {
+            toml::Value::Array(values) => values,
+            value => vec![value],
+        };
+        for value in values {
+            options.push(match value {
+                toml::Value::String(text) => format!("--{name}={text}").into(),
+                toml::Value::Integer(number) => format!("--{name}={number}").into(),
+                toml::Value::Float(number) => format!("--{name}={number}").into(),
+                _ => return Err(format!("{name} is neither text nor a number")),
+            });
+        }
+    }
+    Ok(options)
 }
 
 /// One line that doesn't steer the terminal, whatever others say. Line breaks and tabs become
@@ -97,4 +151,62 @@ pub fn interrupted() -> io::Result<impl Future<Output = ()>> {
     Ok(async move {
         interrupt.recv().await;
     })
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+
+    #[derive(Debug, Parser)]
+    struct Args {
+        #[arg(long)]
+        config: Option<PathBuf>,
+        #[arg(long, default_value_t = 1)]
+        number: u32,
+        #[arg(long, value_parser = seconds)]
+        time: Option<Duration>,
+        #[arg(long)]
+        word: Vec<String>,
+    }
+
+    /// What becomes of a file and of options.
+    fn parse(file: &str, options: &[&str]) -> Result<Args, String> {
+        let name =
+            format!("smallwire-args-{}-{:?}", std::process::id(), std::thread::current().id());
+        let path = std::env::temp_dir().join(name);
+        std::fs::write(&path, file).unwrap();
+        let config = format!("--config={}", path.display());
+        let args: Vec<_> = [&["program", &*config], options].concat();
+        let args: Vec<_> = args.iter().map(OsString::from).collect();
+        let parsed = with_file(&args, |args: &Args| args.config.clone());
+        std::fs::remove_file(&path).unwrap();
+        parsed.map_err(|error| error.to_string())
+    }
+
+    #[test]
+    fn options_win_over_the_file() {
+        let file = "number = 2 # more\ntime = 0.5\nword = ['a', '--b']\n";
+        let args = parse(file, &[]).unwrap();
+        assert_eq!((args.number, args.time), (2, Some(Duration::from_millis(500))));
+        assert_eq!(args.word, ["a", "--b"]);
+        let args = parse(file, &["--number", "3", "--word", "c"]).unwrap();
+        assert_eq!((args.number, args.time), (3, Some(Duration::from_millis(500))));
+        assert_eq!(args.word, ["a", "--b", "c"]);
+        assert_eq!(parse("", &[]).unwrap().number, 1);
+    }
+
+    #[test]
+    fn what_is_wrong_in_the_file_is_said_of_the_file() {
+        for (file, why) in [
+            ("number = 'many'", "invalid value 'many' for '--number"),
+            ("color = 'red'", "unexpected argument '--color'"),
+            ("number", "expected"),
+            ("[number]", "number is neither text nor a number"),
+        ] {
+            let error = parse(file, &[]).unwrap_err();
+            assert!(error.contains("smallwire-args-") && error.contains(why), "{error}");
+        }
+        let error = parse("number = 2", &["--number", "many"]).unwrap_err();
+        assert!(!error.contains("smallwire-args-"), "{error}");
+    }
 }

@@ -17,6 +17,9 @@ use std::io;
 
 use anyhow::Context;
 use axum::extract::ws::{self, WebSocketUpgrade};
+use axum::http::{HeaderValue, StatusCode, header};
+use axum::middleware::map_response;
+use axum::response::Response;
 use axum::routing::any;
 use axum::{Error, Router};
 use futures_util::{SinkExt, StreamExt};
@@ -44,8 +47,26 @@ pub fn configure(upgrade: WebSocketUpgrade, max_message: usize) -> WebSocketUpgr
         .write_buffer_size(WRITE_BUFFER)
 }
 
-/// One connection's HTTP, up to the WebSocket, within [`HANDSHAKE_TIME`]: `axum::serve` would wait
+/// One connection's one request, whatever it gets, within [`HANDSHAKE_TIME`]: `axum::serve` would wait
 /// for ever.
+///
+/// # Errors
+/// The peer speaks no HTTP, or is too slow.
+pub async fn answer(stream: TcpStream, router: Router) -> anyhow::Result<()> {
+    let closing = map_response(async |mut response: Response| {
+        if response.status() != StatusCode::SWITCHING_PROTOCOLS {
+            response.headers_mut().insert(header::CONNECTION, HeaderValue::from_static("close"));
+        }
+        response
+    });
+    let http = auto::Builder::new(TokioExecutor::new()).http1_only();
+    let service = TowerToHyperService::new(router.layer(closing));
+    let served = http.serve_connection_with_upgrades(TokioIo::new(stream), service);
+    let served = timeout(HANDSHAKE_TIME, served).await.context("the request took too long")?;
+    served.map_err(anyhow::Error::from_boxed)
+}
+
+/// One connection's HTTP, up to the WebSocket, within [`HANDSHAKE_TIME`].
 ///
 /// # Errors
 /// The peer doesn't want a WebSocket, or is too slow.
@@ -56,14 +77,8 @@ pub async fn accept(stream: TcpStream, max_message: usize) -> anyhow::Result<ws:
             let _ = sender.send(socket).await;
         }))
     };
-    let service = TowerToHyperService::new(Router::new().fallback(any(handler)));
-    let http = auto::Builder::new(TokioExecutor::new()).http1_only();
-    let handshake = async {
-        let served = http.serve_connection_with_upgrades(TokioIo::new(stream), service).await;
-        served.map_err(anyhow::Error::from_boxed)?;
-        socket.recv().await.context("no WebSocket is wanted")
-    };
-    timeout(HANDSHAKE_TIME, handshake).await.context("the WebSocket handshake took too long")?
+    answer(stream, Router::new().fallback(any(handler))).await?;
+    socket.recv().await.context("no WebSocket is wanted")
 }
 
 /// Runs `session` on `socket`, as [`websocket::drive`] does. The socket comes of an upgrade with
@@ -84,7 +99,8 @@ where
     websocket::drive(session, adapt(socket), commands, app).await
 }
 
-fn adapt(socket: ws::WebSocket) -> impl WebSocket {
+/// A socket as the drivers want it. It comes of an upgrade with [`configure`].
+pub fn adapt(socket: ws::WebSocket) -> impl WebSocket {
     socket
         .with(|message| ready(outward(message)))
         .sink_map_err(failure)

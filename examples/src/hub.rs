@@ -14,6 +14,7 @@ use roomvars_proto::{
     CloseCode, CloseFrame, ConnId, Dialect, Full, Hub, HubEvent, Message, Policy,
 };
 use tokio::sync::{mpsc, oneshot};
+use tracing::Span;
 
 use crate::app::{CLOSING_TIME, now, sleep_until};
 use crate::websocket::{Failure, PROTOCOL_ERROR, WebSocket, write};
@@ -22,8 +23,7 @@ use crate::websocket::{Failure, PROTOCOL_ERROR, WebSocket, write};
 const MAX_TOLD: usize = 256;
 
 /// What a socket's task tells the hub's.
-#[derive(Debug)]
-enum Told {
+enum Told<P> {
     /// A WebSocket stands.
     Connected { dialect: Dialect, seat: Seat, reply: oneshot::Sender<Result<ConnId, Full>> },
     /// A message or close frame has come.
@@ -32,6 +32,8 @@ enum Told {
     Written(ConnId),
     /// The socket is gone.
     Gone(ConnId),
+    /// Somebody wants something of the hub.
+    Asked(Box<dyn FnOnce(&mut Hub<P>) + Send>),
 }
 
 /// How a socket's task is reached.
@@ -41,22 +43,30 @@ struct Seat {
     outgoing: mpsc::Sender<Message>,
     /// Dropped when the hub has ended the connection: whoever doesn't read is then cut off.
     goes_on: Option<oneshot::Sender<()>>,
+    /// What its events are logged in.
+    span: Span,
 }
 
 /// The way to a hub's task, for those of the sockets.
-#[derive(Debug, Clone)]
-pub struct Sockets(mpsc::Sender<Told>);
+#[derive(Debug)]
+pub struct Sockets<P>(mpsc::Sender<Told<P>>);
+
+impl<P> Clone for Sockets<P> {
+    fn clone(&self) -> Self {
+        Self(self.0.clone())
+    }
+}
 
 /// A hub, and what the sockets tell it.
 #[derive(Debug)]
 pub struct HubTask<P> {
     hub: Hub<P>,
-    told: mpsc::Receiver<Told>,
+    told: mpsc::Receiver<Told<P>>,
     seats: HashMap<ConnId, Seat>,
 }
 
 /// A task for this hub, and how sockets reach it.
-pub fn hub_task<P: Policy>(hub: Hub<P>) -> (HubTask<P>, Sockets) {
+pub fn hub_task<P: Policy>(hub: Hub<P>) -> (HubTask<P>, Sockets<P>) {
     let (sender, told) = mpsc::channel(MAX_TOLD);
     (HubTask { hub, told, seats: HashMap::new() }, Sockets(sender))
 }
@@ -73,10 +83,12 @@ impl<P: Policy> HubTask<P> {
         let mut is_open = true;
         while is_open || !self.seats.is_empty() {
             while let Some((id, event)) = self.hub.poll_event() {
-                if let (HubEvent::Ended, Some(seat)) = (event, self.seats.get_mut(&id)) {
+                let seat = self.seats.get_mut(&id);
+                let span = seat.as_ref().map_or_else(Span::none, |seat| seat.span.clone());
+                if let (HubEvent::Ended, Some(seat)) = (event, seat) {
                     seat.goes_on = None;
                 }
-                on_event(&mut self.hub, id, event);
+                span.in_scope(|| on_event(&mut self.hub, id, event));
             }
             while let Some(id) = self.hub.poll_ready() {
                 self.give(id);
@@ -100,7 +112,7 @@ impl<P: Policy> HubTask<P> {
         }
     }
 
-    fn handle(&mut self, told: Told, is_open: bool) {
+    fn handle(&mut self, told: Told<P>, is_open: bool) {
         match told {
             Told::Connected { dialect, seat, reply } => {
                 let connected = if is_open { self.hub.connect(now(), dialect) } else { Err(Full) };
@@ -114,6 +126,7 @@ impl<P: Policy> HubTask<P> {
             Told::Input(id, message) => self.hub.handle_input(now(), id, &message),
             Told::Written(id) => self.give(id),
             Told::Gone(id) => self.remove(id),
+            Told::Asked(what) => what(&mut self.hub),
         }
     }
 
@@ -134,15 +147,30 @@ impl<P: Policy> HubTask<P> {
     }
 }
 
-impl Sockets {
-    /// Joins a WebSocket, whose client speaks this dialect, to the hub until it is closed.
+impl<P> Sockets<P> {
+    /// Has the hub's task do something with the hub: look at it, kick somebody, change its policy.
+    /// `None` if the hub is gone.
+    pub async fn ask<T: Send + 'static>(
+        &self,
+        what: impl FnOnce(&mut Hub<P>) -> T + Send + 'static,
+    ) -> Option<T> {
+        let (reply, answer) = oneshot::channel();
+        let asked = Box::new(|hub: &mut Hub<P>| {
+            let _ = reply.send(what(hub));
+        });
+        self.0.send(Told::Asked(asked)).await.ok()?;
+        answer.await.ok()
+    }
+
+    /// Joins a WebSocket, whose client speaks this dialect, to the hub until it is closed. What the hub
+    /// tells of it is logged in the current span.
     ///
     /// # Errors
     /// The socket failed, or the peer broke the rules of WebSocket.
     pub async fn serve(&self, socket: impl WebSocket, dialect: Dialect) -> io::Result<()> {
         let (outgoing, messages) = mpsc::channel(1);
         let (goes_on, ended) = oneshot::channel();
-        let seat = Seat { outgoing, goes_on: Some(goes_on) };
+        let seat = Seat { outgoing, goes_on: Some(goes_on), span: Span::current() };
         let (reply, id) = oneshot::channel();
         // If the hub is gone, so is its end of `messages`, and the socket is closed.
         let _ = self.0.send(Told::Connected { dialect, seat, reply }).await;

@@ -1,6 +1,6 @@
 //! Roomvars: one server, a room with two clients, and some who aren't let in.
 
-use std::collections::BTreeSet;
+use std::io;
 use std::sync::Arc;
 use std::time::Duration;
 
@@ -9,7 +9,8 @@ use roomvars_proto::{
     HubConfig, ServerMessage, SessionError, Value,
 };
 use smallwire_examples::client::Note;
-use smallwire_examples::roomvars_server::serve;
+use smallwire_examples::listener::Log;
+use smallwire_examples::roomvars_server::{Words, serve};
 use smallwire_examples::{roomvars_client, roomvars_server};
 
 use crate::client::Client;
@@ -22,10 +23,11 @@ pub(crate) async fn tour(trace: &mut Trace) -> anyhow::Result<()> {
     let options = roomvars_server::Options {
         config: Arc::new(HubConfig::default().flush_interval(Duration::from_millis(100))),
         dialect: Dialect::Documented,
-        refused: BTreeSet::from(["rude".to_owned()]),
+        refused: Words::from_iter(["rude"]),
     };
-    let mut server = Server::start(|listener, log, stopped| async {
-        serve(listener, options, log, async { stopped.await.unwrap_or_default() }).await;
+    let mut server = Server::start(|listener, log, stopped| async move {
+        log_to(log);
+        serve(listener, options, async { stopped.await.unwrap_or_default() }).await;
     })
     .await?;
     trace.line(format_args!(
@@ -35,7 +37,7 @@ pub(crate) async fn tour(trace: &mut Trace) -> anyhow::Result<()> {
 
     trace.step("Ada creates a room with two variables, which nothing answers");
     let mut ada = join(trace, &server, "Ada", &["score", "turn"]).await?;
-    server.logs(trace, r#""Ada" joins "lobby", clients there: 1"#).await?;
+    server.logs(trace, r#"joined username="Ada" room="lobby" clients=1"#).await?;
 
     trace.step("She sets one; nobody else is there to hear it");
     ada.does("set score 10")?;
@@ -83,7 +85,7 @@ pub(crate) async fn tour(trace: &mut Trace) -> anyhow::Result<()> {
     ben.does("set turn that is rude")?;
     ben.sends(trace, "set", "that is rude").await?;
     turned_away(trace, ben, CloseCode::GENERIC, "the value is not acceptable").await?;
-    server.logs(trace, "a client ends: the value is not acceptable").await?;
+    server.logs(trace, r#"ended error="the value is not acceptable""#).await?;
 
     trace.step("Somebody speaks no JSON, is told so, and is cut off");
     let (socket, mut frames) = connect::<Roomvars>(&server, "stranger").await?;
@@ -94,6 +96,26 @@ pub(crate) async fn tour(trace: &mut Trace) -> anyhow::Result<()> {
     trace.step("The server ends: it says so to all, who may look for it later");
     server.stop().await?;
     ada.closed(trace, "1001 going away", &End::Clean).await
+}
+
+/// Has what the server logs, in this program and from now on, go where the tour looks for it.
+fn log_to(log: Log) {
+    let writer = move || Lines(log.clone());
+    tracing_subscriber::fmt().without_time().with_target(false).with_writer(writer).init();
+}
+
+/// Takes a line at a time.
+struct Lines(Log);
+
+impl io::Write for Lines {
+    fn write(&mut self, line: &[u8]) -> io::Result<usize> {
+        (self.0)(String::from_utf8_lossy(line).trim());
+        Ok(line.len())
+    }
+
+    fn flush(&mut self) -> io::Result<()> {
+        Ok(())
+    }
 }
 
 /// Its messages.

@@ -1,0 +1,182 @@
+//! A server of shared room variables: one hub, a WebSocket for each client, a page to look at rooms
+//! with, and metrics.
+//!
+//! [`serve`] is the whole of it; [`rooms`] are the routes alone, for a program of your own on axum:
+//!
+//! ```no_run
+//! # async fn example(options: smallwire_examples::roomvars_server::Options) -> std::io::Result<()> {
+//! let (routes, hub) = smallwire_examples::roomvars_server::rooms(options, std::future::pending());
+//! tokio::spawn(hub);
+//! let app = axum::Router::new().nest("/rooms", routes);
+//! axum::serve(tokio::net::TcpListener::bind("127.0.0.1:4002").await?, app).await
+//! # }
+//! ```
+
+mod metrics;
+mod page;
+mod words;
+
+use std::future::Future;
+use std::net::SocketAddr;
+use std::sync::Arc;
+use std::sync::atomic::{AtomicU64, Ordering};
+
+use axum::extract::connect_info::ConnectInfo;
+use axum::extract::ws::WebSocketUpgrade;
+use axum::extract::ws::rejection::WebSocketUpgradeRejection;
+use axum::extract::{Request, State};
+use axum::http::{Uri, header};
+use axum::response::{IntoResponse, Response};
+use axum::routing::get;
+use axum::{Extension, Router};
+use roomvars_proto::{ConnId, Dialect, End, Hub, HubConfig, HubEvent};
+use tokio::net::TcpListener;
+use tokio::sync::oneshot;
+use tokio_util::task::TaskTracker;
+use tracing::{Instrument, debug, info, info_span, warn};
+
+use crate::app::now;
+use crate::axum::{adapt, answer, configure};
+use crate::hub::{Sockets, hub_task};
+use crate::listener::{Log, accept, join};
+use metrics::Metrics;
+use page::Page;
+pub use words::Words;
+
+/// How a server is set up.
+#[derive(Debug, Clone)]
+pub struct Options {
+    /// Of the hub.
+    pub config: Arc<HubConfig>,
+    /// What clients speak.
+    pub dialect: Dialect,
+    /// What no username and no value may have in it.
+    pub refused: Words,
+}
+
+/// Serves whoever connects, until `shutdown`; then closes all connections, with a code after which
+/// clients may come back.
+pub async fn serve(listener: TcpListener, options: Options, shutdown: impl Future<Output = ()>) {
+    let max_connections = options.config.max_connections;
+    let (stop, stopped) = oneshot::channel::<()>();
+    let (routes, hub) = rooms(options, async {
+        let _ = stopped.await;
+    });
+    let hub = tokio::spawn(hub);
+    let log: Log = Arc::new(|line: &str| warn!("{line}"));
+    let requests = accept(listener, max_connections, &log, shutdown, |_, stream, peer| {
+        let routes = routes.clone().layer(Extension(ConnectInfo(peer)));
+        async {
+            if let Err(error) = answer(stream, routes).await {
+                debug!(error = error.to_string(), "no request");
+            }
+        }
+    })
+    .await;
+    info!("shutting down");
+    drop(stop);
+    join(requests, &log).await;
+    let _ = hub.await;
+}
+
+/// What a request gets, and the task that has to run for it: that of the hub, which closes all
+/// connections at `shutdown` and ends when they are gone.
+pub fn rooms(
+    options: Options,
+    shutdown: impl Future<Output = ()>,
+) -> (Router, impl Future<Output = ()>) {
+    let Options { config, dialect, refused } = options;
+    let max_message = config.max_client_message;
+    let (task, sockets) = hub_task(Hub::with_policy(config, refused, now()));
+    let (metrics, open) = (Arc::new(Metrics::default()), TaskTracker::new());
+    let server = Server {
+        sockets,
+        dialect,
+        max_message,
+        page: Page::new(dialect),
+        metrics: metrics.clone(),
+        number: AtomicU64::new(0),
+        open: open.clone(),
+    };
+    let hub = async move {
+        task.run(|hub, id, event| tell(hub, id, event, &metrics), shutdown).await;
+        open.close();
+        open.wait().await;
+    };
+    // Whoever wants a WebSocket gets one, whatever the path.
+    (Router::new().fallback(get(request)).with_state(Arc::new(server)), hub)
+}
+
+/// What answers requests.
+struct Server {
+    sockets: Sockets<Words>,
+    dialect: Dialect,
+    max_message: usize,
+    page: Page,
+    metrics: Arc<Metrics>,
+    /// Of the next WebSocket.
+    number: AtomicU64,
+    /// The WebSockets.
+    open: TaskTracker,
+}
+
+async fn request(
+    State(server): State<Arc<Server>>,
+    upgrade: Result<WebSocketUpgrade, WebSocketUpgradeRejection>,
+    uri: Uri,
+    request: Request,
+) -> Response {
+    match upgrade {
+        Ok(upgrade) => {
+            let number = server.number.fetch_add(1, Ordering::Relaxed);
+            let peer = request.extensions().get::<ConnectInfo<SocketAddr>>();
+            let peer = peer.map(|ConnectInfo(peer)| tracing::field::display(peer));
+            let span = info_span!("connection", peer, number);
+            let open = server.open.clone();
+            configure(upgrade, server.max_message).on_upgrade(move |socket| {
+                open.track_future(async move { server.connection(adapt(socket)).await })
+                    .instrument(span)
+            })
+        }
+        Err(rejection) if request.headers().contains_key(header::UPGRADE) => {
+            rejection.into_response()
+        }
+        Err(_) => match uri.path() {
+            "/metrics" => server.metrics.show(&server.sockets).await,
+            path => server.page.file(path),
+        },
+    }
+}
+
+impl Server {
+    async fn connection(&self, socket: impl crate::websocket::WebSocket) {
+        info!("connected");
+        let socket = self.metrics.clone().watch(socket);
+        match self.sockets.serve(socket, self.dialect).await {
+            Ok(()) => info!("closed"),
+            Err(error) => info!(error = error.to_string(), "lost"),
+        }
+    }
+}
+
+/// Logs and counts what happened to a connection.
+fn tell(hub: &Hub<Words>, id: ConnId, event: HubEvent, metrics: &Metrics) {
+    match event {
+        HubEvent::Joined => {
+            let Some(one) = hub.connection(id) else { return };
+            let room = one.room.unwrap_or_default();
+            let there = hub.room(one.dialect == Dialect::Scratch, room);
+            let (username, clients) = (one.username, there.map_or(0, |room| room.clients()));
+            metrics.joined();
+            info!(username, room, clients, "joined");
+        }
+        HubEvent::Ended => match hub.ended(id) {
+            Some(End::Error(error)) => {
+                metrics.ended(error);
+                info!(error = error.to_string(), "ended");
+            }
+            _ => info!("left"),
+        },
+        other => info!(event = ?other, "told"),
+    }
+}
