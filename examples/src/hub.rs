@@ -5,8 +5,9 @@
 //! last is written: so the hub sees who is slow, and nobody waits for anybody else.
 
 use std::collections::HashMap;
-use std::future::Future;
+use std::future::{Future, ready};
 use std::io;
+use std::pin::pin;
 use std::time::Instant;
 
 use futures_util::StreamExt;
@@ -168,6 +169,19 @@ impl<P> Sockets<P> {
     /// # Errors
     /// The socket failed, or the peer broke the rules of WebSocket.
     pub async fn serve(&self, socket: impl WebSocket, dialect: Dialect) -> io::Result<()> {
+        self.serve_judged(socket, dialect, |_, message| ready(Some(message))).await
+    }
+
+    /// The same, where `judge` is told first what the client says, and gives what the hub is told.
+    ///
+    /// # Errors
+    /// As [`serve`](Self::serve).
+    pub async fn serve_judged<F: Future<Output = Option<Message>>>(
+        &self,
+        socket: impl WebSocket,
+        dialect: Dialect,
+        judge: impl Fn(ConnId, Message) -> F,
+    ) -> io::Result<()> {
         let (outgoing, messages) = mpsc::channel(1);
         let (goes_on, ended) = oneshot::channel();
         let seat = Seat { outgoing, goes_on: Some(goes_on), span: Span::current() };
@@ -175,21 +189,27 @@ impl<P> Sockets<P> {
         // If the hub is gone, so is its end of `messages`, and the socket is closed.
         let _ = self.0.send(Told::Connected { dialect, seat, reply }).await;
         let id = id.await.unwrap_or(Err(Full)).ok();
-        let result = self.talk(socket, id, messages, ended).await;
+        let result = self.talk(socket, id, messages, ended, judge).await;
         if let Some(id) = id {
             let _ = self.0.send(Told::Gone(id)).await;
         }
         result
     }
 
-    async fn talk(
+    async fn talk<F: Future<Output = Option<Message>>>(
         &self,
         socket: impl WebSocket,
         id: Option<ConnId>,
         mut messages: mpsc::Receiver<Message>,
         mut ended: oneshot::Receiver<()>,
+        judge: impl Fn(ConnId, Message) -> F,
     ) -> io::Result<()> {
-        let (mut writer, mut reader) = socket.split();
+        let (mut writer, reader) = socket.split();
+        let judge = &judge;
+        let mut reader = pin!(reader.filter_map(async |read| match (id, read) {
+            (Some(id), Ok(message)) => judge(id, message).await.map(Ok),
+            (_, read) => Some(read),
+        }));
         let overloaded = CloseFrame::new(CloseCode::OVERLOADED.0, "too many connections");
         let mut unsent = id.is_none().then_some(Message::Close(Some(overloaded)));
         let (mut unflushed, mut reads, mut is_closing) = (false, true, id.is_none());
