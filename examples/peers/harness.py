@@ -18,21 +18,6 @@ class Failed(Exception):
     pass
 
 
-@dataclass
-class Tools:
-    """Where everything is."""
-
-    binaries: Path
-    python: Path
-    python_scripts: Path
-    node_scripts: Path
-
-    def peer(self, language, protocol, role):
-        if language == "python":
-            return [self.python, "-B", self.python_scripts / f"{protocol}_{role}.py"]
-        return ["node", self.node_scripts / f"{protocol}-{role}.mjs"]
-
-
 def shown(text):
     return text if len(text) <= 200 else f"{text[:90]} … ({len(text)} characters) … {text[-30:]}"
 
@@ -41,14 +26,14 @@ class Child:
     """A process that prints lines. Each is looked at once, in order; those between are skipped."""
 
     @classmethod
-    async def start(cls, name, command):
+    async def start(cls, name, command, **options):
         child = cls()
         child.name = name
         child.lines, child.at, child.complaints = [], 0, ""
         child.more = asyncio.Condition()
         pipe = asyncio.subprocess.PIPE
         child.process = await asyncio.create_subprocess_exec(
-            *command, stdin=pipe, stdout=pipe, stderr=pipe, limit=LONGEST_LINE
+            *command, stdin=pipe, stdout=pipe, stderr=pipe, limit=LONGEST_LINE, **options
         )
         child.readers = [asyncio.create_task(child.read()), asyncio.create_task(child.listen())]
         return child
@@ -141,6 +126,24 @@ class Child:
         for reader in self.readers:
             with suppress(TimeoutError, ValueError):
                 await asyncio.wait_for(reader, 3)
+
+
+@dataclass
+class Tools:
+    """Where everything is."""
+
+    binaries: Path
+    python: Path
+    python_scripts: Path
+    node_scripts: Path
+    # One for all, if there is need of it.
+    browser: Child | None = None
+    screenshots: Path | None = None
+
+    def peer(self, language, protocol, role):
+        if language == "python":
+            return [self.python, "-B", self.python_scripts / f"{protocol}_{role}.py"]
+        return ["node", self.node_scripts / f"{protocol}-{role}.mjs"]
 
 
 class Peer(Child):

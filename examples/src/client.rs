@@ -575,8 +575,9 @@ pub struct ConnectArgs {
     /// Where the server is, such as ws://127.0.0.1:40123
     #[arg(long, value_name = "URL")]
     pub connect: String,
+    /// How often.
     #[command(flatten)]
-    again: AgainArgs,
+    pub again: AgainArgs,
 }
 
 /// How often to connect.

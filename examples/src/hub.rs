@@ -34,8 +34,10 @@ enum Told<P> {
     /// The socket is gone.
     Gone(ConnId),
     /// Somebody wants something of the hub.
-    Asked(Box<dyn FnOnce(&mut Hub<P>) + Send>),
+    Asked(Question<P>),
 }
+
+type Question<P> = Box<dyn FnOnce(&mut Hub<P>) + Send>;
 
 /// How a socket's task is reached.
 #[derive(Debug)]

@@ -2,7 +2,9 @@
 
 mod program;
 
+use std::io::{Read, Write};
 use std::net::TcpStream;
+use std::path::PathBuf;
 use std::time::{Duration, Instant};
 
 use tokio_tungstenite::tungstenite::stream::MaybeTlsStream;
@@ -254,4 +256,209 @@ fn changes_are_collected_into_batches() {
     }
     assert_eq!(sets, 50);
     assert!(messages <= 10, "{messages} messages");
+}
+
+/// What the server answers to one request.
+fn http(url: &str, method: &str, path: &str) -> String {
+    let address = url.strip_prefix("ws://").unwrap();
+    let mut stream = TcpStream::connect(address).unwrap();
+    write!(stream, "{method} {path} HTTP/1.1\r\nHost: {address}\r\n\r\n").unwrap();
+    let mut answer = String::new();
+    // To the end: the server closes.
+    stream.read_to_string(&mut answer).unwrap();
+    answer
+}
+
+#[test]
+fn the_page_is_served_as_the_server_speaks() {
+    for dialect in ["documented", "deployed2020", "scratch"] {
+        let (_server, url) = server(&["--dialect", dialect]);
+        let page = http(&url, "GET", "/");
+        assert!(page.starts_with("HTTP/1.1 200"), "{page}");
+        assert!(page.contains("content-security-policy: default-src 'none'; script-src 'self'"));
+        assert!(page.contains(&format!("data-dialect=\"{dialect}\"")), "{page}");
+        for file in ["/page.js", "/roomvars.js", "/style.css"] {
+            assert!(page.contains(&file[1..]) || file == "/roomvars.js", "{file}");
+            let file = http(&url, "GET", file);
+            assert!(file.starts_with("HTTP/1.1 200") && file.len() > 1000, "{file}");
+        }
+        for (method, path, status) in [("GET", "/page", "404"), ("POST", "/", "405")] {
+            let answer = http(&url, method, path);
+            assert!(answer.starts_with(&format!("HTTP/1.1 {status}")), "{answer}");
+        }
+        assert!(http(&url, "HEAD", "/").ends_with("\r\n\r\n"));
+        // A WebSocket is to be had at any path.
+        stranger(&format!("{url}/page"));
+    }
+    let protocol = include_str!("../roomvars-server/page/roomvars.js");
+    assert!(protocol.lines().count() < 100, "it is to be read in one go");
+}
+
+#[test]
+fn an_operator_can_count_what_happens() {
+    let (mut server, url) = server(&[]);
+    let mut ada = member(&mut server, &url, "ada", &[]);
+    let mut grace = member(&mut server, &url, "grace", &[]);
+    ada.says("set x 10");
+    grace.shows(r#"set "x" "10""#);
+    let mut twin = client(&url, "ADA", &["--variable", "x=0", "--variable", "y=0"]);
+    twin.shows("4002 the username is taken");
+    server.shows(r#"ended error="the username is taken""#);
+    let mut strange = stranger(&url);
+    strange.send(Message::text("{")).unwrap();
+    assert!(closed(&mut strange).starts_with("4000"));
+    grace.says("close 1000 bye");
+    server.shows(": left");
+    let told = http(&url, "GET", "/metrics");
+    assert!(told.contains("content-type: application/openmetrics-text"), "{told}");
+    for line in [
+        "roomvars_clients 1",
+        "roomvars_rooms 1",
+        "roomvars_empty_rooms 0",
+        "roomvars_variables 2",
+        "roomvars_joins_total 2",
+        // Three handshakes, a set, and what was no JSON.
+        "roomvars_messages_received_total 5",
+        "roomvars_sets_received_total 1",
+        // Grace's snapshot, and a set.
+        "roomvars_messages_sent_total 2",
+        "roomvars_sets_sent_total 3",
+        r#"roomvars_refused_total{reason="username_taken"} 1"#,
+        r#"roomvars_refused_total{reason="malformed"} 1"#,
+        r#"roomvars_closes_total{by="server",code="4002"} 1"#,
+        r#"roomvars_closes_total{by="server",code="4000"} 1"#,
+        r#"roomvars_closes_total{by="client",code="1000"} 1"#,
+        "# EOF",
+    ] {
+        assert!(told.lines().any(|one| one == line), "no {line} in {told}");
+    }
+    let sent: u64 = told
+        .lines()
+        .find_map(|line| line.strip_prefix("roomvars_sent_bytes_total "))
+        .map(|bytes| bytes.parse().unwrap())
+        .unwrap();
+    assert_eq!(sent, r#"{"kind":"set","variable":"x","value":"0"}"#.len() as u64 * 3 + 1 + 1);
+}
+
+/// A file that is gone after the test.
+struct File(PathBuf);
+
+impl File {
+    fn new(name: &str, text: &str) -> Self {
+        let name = format!("smallwire-{}-{name}", std::process::id());
+        let path = std::env::temp_dir().join(name);
+        std::fs::write(&path, text).unwrap();
+        Self(path)
+    }
+
+    fn path(&self) -> &str {
+        self.0.to_str().unwrap()
+    }
+}
+
+impl Drop for File {
+    fn drop(&mut self) {
+        let _ = std::fs::remove_file(&self.0);
+    }
+}
+
+#[test]
+fn options_stand_in_a_file_and_those_of_the_command_line_win() {
+    let words = File::new("words", "# not to be said\nrude\n");
+    let text = format!(
+        "dialect = 'deployed2020'\nmax-room-clients = 1\nhandshake-timeout = 0.5\n\
+         refuse = ['naughty']\nrefuse-file = '{}'\n",
+        words.path()
+    );
+    let config = File::new("config.toml", &text);
+    let (mut server, url) = server(&["--config", config.path(), "--max-room-clients", "2"]);
+    assert_eq!(closed(&mut stranger(&url)), "4000 no handshake in time");
+    let dialect = ["--dialect", "deployed2020"];
+    let _ada = member(&mut server, &url, "ada", &dialect);
+    let _ben = member(&mut server, &url, "ben", &dialect);
+    for (username, why) in [
+        ("very rude", "4002 the username is not acceptable"),
+        ("naughty", "4002 the username is not acceptable"),
+        ("cat", "4003 the room is full"),
+    ] {
+        let variables = ["--variable", "x=0", "--variable", "y=0", "--once"];
+        client(&url, username, &[&dialect[..], &variables].concat()).shows(why);
+    }
+    let config = File::new("wrong.toml", "max-clients = 3");
+    let mut wrong = Program::start("roomvars-server", &["--config", config.path()]);
+    let (status, shown) = wrong.ends();
+    assert_eq!(status.code(), Some(2));
+    assert!(shown.contains("wrong.toml") && shown.contains("--max-clients"), "{shown}");
+}
+
+#[test]
+fn the_file_that_the_readme_shows_is_one() {
+    let words = File::new("readme-words", "rude");
+    let readme = include_str!("../../README.md");
+    let blocks = readme.split("```toml\n").skip(1).filter_map(|rest| rest.split("```").next());
+    let shown = blocks.into_iter().find(|block| block.contains("roomvars-server")).unwrap();
+    let shown = shown.replace("127.0.0.1:4002", "127.0.0.1:0").replace("words.txt", words.path());
+    let config = File::new("readme.toml", &shown);
+    let (mut server, url) = server(&["--config", config.path()]);
+    let _ada = client(&url, "ada", &["--once", "--variable", "x=0"]);
+    let joined: serde_json::Value = serde_json::from_str(&server.shows("joined")).unwrap();
+    assert_eq!(joined["fields"]["username"], "ada");
+}
+
+#[test]
+fn the_log_can_be_read_by_programs() {
+    let (mut server, url) = server(&["--log-format", "json"]);
+    let _ada = client(&url, "\n\u{1b}[2Jada", &["--once", "--variable", "x=0"]);
+    let line: serde_json::Value = serde_json::from_str(&server.shows("joined")).unwrap();
+    let fields = &line["fields"];
+    assert_eq!(fields["username"], "\n\u{1b}[2Jada");
+    assert_eq!((&fields["room"], &fields["clients"]), (&"lobby".into(), &1.into()));
+    assert_eq!((&line["level"], &line["span"]["number"]), (&"INFO".into(), &0.into()));
+    assert!(line["span"]["peer"].as_str().unwrap().starts_with("127.0.0.1:"));
+}
+
+#[test]
+fn nobody_can_forge_the_log() {
+    let (mut server, url) = server(&[]);
+    let _ada = client(&url, "a\nb\u{1b}[2J", &["--once", "--variable", "x=0"]);
+    let line = server.shows("joined");
+    assert!(line.contains(r#"username="a\nb\u{1b}[2J""#), "{line}");
+}
+
+#[test]
+fn a_bot_answers_within_its_budget_and_outlives_its_server() {
+    let (mut first, url) = server(&[]);
+    let address = url.strip_prefix("ws://").unwrap().to_owned();
+    let backoff = ["--min-backoff", "0.1", "--max-backoff", "0.3"];
+    let mut bot = Program::start("roomvars-bot", &[&["--connect", &url], &backoff[..]].concat());
+    first.shows(r#"joined username="bot""#);
+    let variables = ["--variable", "question=", "--variable", "answer="];
+    let mut ada = client(&url, "ada", &[&backoff[..], &variables].concat());
+    first.shows(r#"joined username="ada""#);
+    ada.says("set question is it raining?");
+    ada.shows(r#"set "answer" "IS IT RAINING?""#);
+    let start = Instant::now();
+    for number in 0..=500 {
+        ada.says(&format!("set question no. {number}"));
+    }
+    ada.shows(r#"set "answer" "NO. 500""#);
+    let budget = 20 + 10 * (start.elapsed().as_secs() + 1);
+    let told = http(&url, "GET", "/metrics");
+    let heard = told
+        .lines()
+        .find_map(|line| line.strip_prefix("roomvars_sets_received_total "))
+        .map(|sets| sets.parse::<u64>().unwrap() - 502)
+        .unwrap();
+    assert!(heard <= budget, "{heard} answers, {budget} are in the budget");
+    #[cfg(unix)]
+    first.signal("TERM");
+    #[cfg(unix)]
+    assert!(first.ends().0.success());
+    drop(first);
+    bot.shows("reconnecting in 0.");
+    let (mut second, _) = server(&["--listen", &address]);
+    second.shows(r#"joined username="bot""#);
+    second.shows(r#"joined username="ada""#);
+    ada.says("set question and now?");
+    ada.shows(r#"set "answer" "AND NOW?""#);
 }

@@ -3,8 +3,8 @@
 
 import { Room } from "./roomvars.js";
 
-/** Of what is shown of the past. */
-const LINES = 200;
+/** How much is shown of the past, and of one message. */
+const [LINES, LONGEST] = [200, 2000];
 
 const dialect = document.documentElement.dataset.dialect;
 const isScratch = dialect === "scratch";
@@ -47,12 +47,13 @@ function passed(kind, word, text) {
     traffic.frames += 1;
     traffic.bytes += new TextEncoder().encode(text).length;
   }
-  at("traffic").textContent = `${traffic.frames} messages, ${traffic.bytes} bytes`;
+  const messages = traffic.frames === 1 ? "1 message" : `${traffic.frames} messages`;
+  at("traffic").textContent = `${messages}, ${traffic.bytes} bytes`;
   if (isPaused) return;
   const [item, direction, said] = ["li", "b", "span"].map((name) => document.createElement(name));
   item.className = kind;
   direction.textContent = word;
-  said.textContent = text;
+  said.textContent = text.length > LONGEST ? `${text.slice(0, LONGEST)} …` : text;
   item.append(stamp(), direction, said);
   add(at("frames"), item);
 }
@@ -227,7 +228,7 @@ function closed({ code, reason, delay }) {
   at("waiting").hidden = false;
   at("waiting-why").textContent = why;
   status("waiting", "Waiting to try again");
-  enable();
+  showAll();
   const due = Date.now() + delay;
   const tick = () => {
     const seconds = Math.max(0, Math.ceil((due - Date.now()) / 1000));

@@ -193,13 +193,14 @@ fn tell(hub: &Hub<Words>, id: ConnId, event: HubEvent, metrics: &Metrics) {
             metrics.joined();
             info!(username, room, clients, "joined");
         }
-        HubEvent::Ended => match hub.ended(id) {
-            Some(End::Error(error)) => {
-                metrics.ended(error);
-                info!(error = error.to_string(), "ended");
-            }
-            _ => info!("left"),
-        },
+        HubEvent::Ended => {
+            let Some(End::Error(error)) = hub.ended(id) else {
+                info!("left");
+                return;
+            };
+            metrics.ended(error);
+            info!(error = error.to_string(), "ended");
+        }
         other => info!(event = ?other, "told"),
     }
 }
