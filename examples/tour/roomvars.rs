@@ -24,6 +24,8 @@ pub(crate) async fn tour(trace: &mut Trace) -> anyhow::Result<()> {
         config: Arc::new(HubConfig::default().flush_interval(Duration::from_millis(100))),
         dialect: Dialect::Documented,
         refused: Words::from_iter(["rude"]),
+        #[cfg(feature = "redis")]
+        redis: None,
     };
     let mut server = Server::start(|listener, log, stopped| async move {
         log_to(log);

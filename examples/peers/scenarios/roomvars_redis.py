@@ -202,6 +202,16 @@ async def until(what, holds):
         raise Failed(what()) from None
 
 
+async def hear_on(members):
+    """Each of them something of others, and not just once."""
+    before = {member: len(member.sets()) for member in members}
+
+    def silent():
+        return [one.name for one, heard in before.items() if len(one.sets()) < heard + 40]
+
+    await until(lambda: f"{silent()} heard nothing more", lambda: not silent())
+
+
 def check_order(member, connection, order):
     """It heard what is in `order`, in that order; what it missed there is its own."""
     places = {one: place for place, one in enumerate(order)}
@@ -239,18 +249,15 @@ async def shared(stage):
         ]
         of_one = [member for (_, name), member in members.items() if name in ("ada", "ben")]
 
-        await asyncio.sleep(1)
+        await hear_on(members.values())
         await kill(stage, one)
         for member in of_one:
             await member.closed(1006)
-        heard_of = {member: len(member.sets()) for member in members.values()}
         # The others go on, and with them those who come back.
         one = await start_server(stage, broker, "--listen", one.address)
         for member in of_one:
             await member.come_back()
-        await asyncio.sleep(1)
-        if not all(len(member.sets()) > heard_of[member] + 10 for member in heard_of):
-            raise Failed("somebody heard nothing of the others any more")
+        await hear_on(members.values())
 
         await broker.kill()
         for member in members.values():
@@ -287,7 +294,7 @@ async def shared(stage):
             if value in set().union(*heard) and value in order[:-1]:
                 later = order[order.index(value) + 1 :]
                 raise Failed(f"{later} of {variable} in {room} were heard, and are lost")
-        await asyncio.sleep(1)
+        await hear_on(members.values())
         for writer in writers:
             await writer.stop()
         for room in ("lobby", "hall"):
