@@ -178,8 +178,8 @@ async def comes_back(stage):
         raise Failed(f"exit status {status}")
     await ada.see("#journal", "(?s)(The connection is lost: no reason given \\(1006\\).*){2}")
     await ada.until(f"document.querySelector(\"{row('x')}\").disabled")
-    # It has tried after half a second at least, then a second: the third time it waits for two.
-    await ada.see("#countdown", "^again in [2-4] s$")
+    # It has tried after a second at least, then after two: the third time it waits for four.
+    await ada.see("#countdown", "^again in [4-8] s$")
     await stage.example_server("--listen", server.address)
     await ada.click("#now")
     await ada.see("#status", "^In lobby$")

@@ -10,30 +10,29 @@ const KEYS = {
   deployed2020: ["kind", "id", "username", "var"],
   scratch: ["method", "project_id", "user", "name"],
 };
-/** Milliseconds: the first delay, the longest, and how long a good connection lasts. */
-const [SHORTEST, LONGEST, STEADY] = [1000, 30_000, 10_000];
+/** Milliseconds: the first delay at most, any delay at most, and how long a good connection lasts. */
+const [FIRST, LONGEST, STEADY] = [2000, 30_000, 10_000];
 
 /**
  * Tells `open`: the handshake is sent; nothing answers it if the room is new. `change` with `{name}`:
- * somebody else has set, renamed or deleted a variable. `frame` with `{isOurs, text}`: a message has
- * passed. `close` with `{code, reason, delay}`: the connection is gone; the next one is in `delay`
- * milliseconds, or never if it is null.
+ * somebody else has changed a variable. `frame` with `{isOurs, text}`: a message has passed. `close`
+ * with `{code, reason, delay}`: the connection is gone; the next is in `delay` ms, or never if null.
  */
 export class Room extends EventTarget {
-  /** Names and values, as they are now. Of numbers, which the Scratch dialect has, the text. */
-  variables;
   #tries = 0;
+
   constructor(url, { dialect = "documented", room, username, variables = {} }) {
     super();
-    Object.assign(this, { url, dialect, room, username, keys: KEYS[dialect] });
-    this.isScratch = dialect === "scratch";
+    Object.assign(this, { url, room, username, keys: KEYS[dialect], isScratch: dialect === "scratch" });
+    /** Names and values, as they are now; of numbers, which Scratch has, as JavaScript writes them. */
     this.variables = new Map(Object.entries(variables));
     this.connect();
   }
 
   connect() {
-    clearTimeout(this.timer);
-    const [socket, [kind, room, username]] = [new WebSocket(this.url), this.keys];
+    this.leave();
+    const socket = (this.socket = new WebSocket(this.url));
+    const [kind, room, username] = this.keys;
     let opened = Infinity;
     socket.onopen = () => {
       opened = Date.now();
@@ -43,30 +42,34 @@ export class Room extends EventTarget {
       this.#send({ [kind]: "handshake", [room]: this.room, [username]: this.username, ...variables });
       this.#tell("open");
     };
-    socket.onmessage = ({ data }) => this.#receive(data);
+    socket.onmessage = ({ data }) => {
+      try {
+        if (socket === this.socket) this.#receive(data);
+      } catch {
+        socket.close(4000, "not an object in JSON");
+      }
+    };
     socket.onclose = ({ code, reason }) => {
       if (socket !== this.socket) return;
       if (Date.now() - opened >= STEADY) this.#tries = 0;
-      const longest = Math.min(LONGEST, SHORTEST * 2 ** this.#tries++);
-      // 1xxx is the connection's trouble; most others stay true.
+      const longest = Math.min(LONGEST, FIRST * 2 ** this.#tries++);
+      // 1xxx is the connection's trouble; most others stay true. Not all are to come back at once.
       const mayReturn = code < 2000 || [4000, 4003, this.isScratch ? 0 : 4004].includes(code);
-      // Not all clients of a server that comes back are to come at once.
       const delay = mayReturn ? longest * (0.5 + Math.random() / 2) : null;
-      if (delay !== null) this.timer = setTimeout(() => this.connect(), delay);
+      if (mayReturn) this.timer = setTimeout(() => this.connect(), delay);
       this.#tell("close", { code, reason, delay });
     };
-    this.socket = socket;
+  }
+
+  leave() {
+    clearTimeout(this.timer);
+    this.socket?.close(1000);
+    this.socket = null;
   }
 
   /** These change a variable; only in the Scratch dialect they make new ones, and delete any. */
   set = (name, value) => this.#change("set", name, { value }, () => this.variables.set(name, value));
   delete = (name) => this.#change("delete", name, {}, () => this.variables.delete(name));
-
-  leave() {
-    clearTimeout(this.timer);
-    this.socket.close(1000);
-    this.socket = null;
-  }
 
   #change(what, name, rest, change) {
     if (this.socket?.readyState !== WebSocket.OPEN) throw new Error("not connected");
@@ -88,12 +91,9 @@ export class Room extends EventTarget {
   }
 
   #send(said) {
-    const text = JSON.stringify(said);
-    this.socket.send(text);
-    this.#tell("frame", { isOurs: true, text });
+    this.socket.send(JSON.stringify(said));
+    this.#tell("frame", { isOurs: true, text: JSON.stringify(said) });
   }
 
-  #tell(type, detail) {
-    this.dispatchEvent(new CustomEvent(type, { detail }));
-  }
+  #tell = (type, detail) => this.dispatchEvent(new CustomEvent(type, { detail }));
 }

@@ -7,7 +7,7 @@
 //! # async fn example(options: smallwire_examples::roomvars_server::Options) -> std::io::Result<()> {
 //! let (routes, hub) = smallwire_examples::roomvars_server::rooms(options, std::future::pending());
 //! tokio::spawn(hub);
-//! let app = axum::Router::new().nest("/rooms", routes);
+//! let app = axum::Router::new().nest_service("/rooms", routes);
 //! axum::serve(tokio::net::TcpListener::bind("127.0.0.1:4002").await?, app).await
 //! # }
 //! ```
@@ -157,10 +157,13 @@ async fn request(
         Err(rejection) if request.headers().contains_key(header::UPGRADE) => {
             rejection.into_response()
         }
-        Err(_) => match uri.path() {
-            "/metrics" => server.metrics.show(&server.sockets).await,
-            path => server.page.file(path),
-        },
+        Err(_) => {
+            debug!(path = uri.path(), "request");
+            match uri.path() {
+                "/metrics" => server.metrics.show(&server.sockets).await,
+                path => server.page.file(path),
+            }
+        }
     }
 }
 
@@ -202,5 +205,47 @@ fn tell(hub: &Hub<Words>, id: ConnId, event: HubEvent, metrics: &Metrics) {
             info!(error = error.to_string(), "ended");
         }
         other => info!(event = ?other, "told"),
+    }
+}
+
+#[cfg(test)]
+mod tests {
+    use tokio::io::{AsyncReadExt, AsyncWriteExt};
+    use tokio::net::TcpStream;
+
+    use super::*;
+
+    #[tokio::test]
+    async fn the_routes_go_into_another_program() {
+        let options = Options {
+            config: Arc::default(),
+            dialect: Dialect::Documented,
+            refused: Words::default(),
+        };
+        let (stop, stopped) = oneshot::channel::<()>();
+        let (routes, hub) = rooms(options, async {
+            let _ = stopped.await;
+        });
+        let app = Router::new().nest_service("/rooms", routes).route("/", get(async || "mine"));
+        let listener = TcpListener::bind("127.0.0.1:0").await.unwrap();
+        let address = listener.local_addr().unwrap();
+        let hub = tokio::spawn(hub);
+        let server = tokio::spawn(async move { axum::serve(listener, app).await });
+        for (path, what) in [("/", "mine"), ("/rooms/", "roomvars"), ("/rooms/metrics", "# EOF")] {
+            let mut stream = TcpStream::connect(address).await.unwrap();
+            let request = format!("GET {path} HTTP/1.1\r\nHost: a\r\nConnection: close\r\n\r\n");
+            stream.write_all(request.as_bytes()).await.unwrap();
+            let mut answer = String::new();
+            stream.read_to_string(&mut answer).await.unwrap();
+            assert!(answer.starts_with("HTTP/1.1 200") && answer.contains(what), "{answer}");
+        }
+        let url = format!("ws://{address}/rooms/");
+        let mut socket = crate::tungstenite::connect(&url, 1000).await.unwrap();
+        drop(stop);
+        hub.await.unwrap();
+        // It was told, though it was in no room yet.
+        let told = futures_util::StreamExt::next(&mut socket).await.unwrap().unwrap();
+        assert!(told.is_close(), "{told}");
+        server.abort();
     }
 }
