@@ -97,3 +97,82 @@ pub(super) fn values(mut stored: HashMap<String, String>) -> Option<(u64, Vec<(S
     values.sort_by(|one, other| (one.0, &one.1).cmp(&(other.0, &other.1)));
     Some((position, values.into_iter().map(|(_, name, value)| (name, value)).collect()))
 }
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+
+    fn stored_as(fields: &[(&str, &str)]) -> HashMap<String, String> {
+        fields.iter().map(|(name, value)| ((*name).to_owned(), (*value).to_owned())).collect()
+    }
+
+    #[test]
+    fn what_is_stored_is_read_in_the_order_in_which_it_was_set() {
+        let room =
+            [("", "12"), ("b", "3 t"), ("a", "3 tone two"), ("n", "12 n1.50"), ("c", "2 tn1")];
+        let text = |text: &str| Value::Text(text.into());
+        let expected = [
+            ("c".to_owned(), text("n1")),
+            ("a".to_owned(), text("one two")),
+            ("b".to_owned(), text("")),
+            ("n".to_owned(), Value::Number("1.50".into())),
+        ];
+        assert_eq!(values(stored_as(&room)), Some((12, expected.into())));
+    }
+
+    #[test]
+    fn what_others_wrote_is_no_room() {
+        for room in [
+            &[("a", "1 t")][..],
+            &[("", "many")],
+            &[("", "1"), ("a", "t1")],
+            &[("", "1"), ("a", "1 ")],
+            &[("", "1"), ("a", "1 x1")],
+            &[("", "1"), ("a", "1 ☁")],
+            &[("", "1"), ("a", "one t1")],
+        ] {
+            assert_eq!(values(stored_as(room)), None, "{room:?}");
+        }
+    }
+
+    #[test]
+    fn a_change_is_read_as_it_was_made() {
+        let made = [
+            ClientMessage::Set { variable: "x".into(), value: "☁".into() },
+            ClientMessage::Create { variable: "x".into(), value: ValueRef::Number("1.0") },
+            ClientMessage::Rename { variable: "x".into(), new_name: "t".into() },
+            ClientMessage::Delete { variable: "x".into() },
+        ];
+        for message in made {
+            let change = Change::of(message.clone()).unwrap();
+            let fields = [
+                ("op", &*change.op),
+                ("name", &*change.name),
+                ("value", &*change.value),
+                ("by", "me"),
+            ];
+            let (read, by) = Change::read(stored_as(&fields)).unwrap();
+            assert_eq!(by, "me");
+            let expected = match message {
+                ClientMessage::Set { variable, value }
+                | ClientMessage::Create { variable, value } => {
+                    ServerMessage::Set { variable, value }
+                }
+                ClientMessage::Rename { variable, new_name } => {
+                    ServerMessage::Rename { variable, new_name }
+                }
+                ClientMessage::Delete { variable } => ServerMessage::Delete { variable },
+                other => panic!("{other:?}"),
+            };
+            assert_eq!(read.message(), Some(expected));
+            for missing in 0..fields.len() {
+                let mut fields = fields.to_vec();
+                fields.remove(missing);
+                assert!(Change::read(stored_as(&fields)).is_none());
+            }
+        }
+        let change =
+            |op: &'static str| Change { op: op.into(), name: "x".into(), value: "x".into() };
+        assert_eq!((change("news").message(), change("set").message()), (None, None));
+    }
+}
