@@ -221,6 +221,8 @@ mod tests {
             config: Arc::default(),
             dialect: Dialect::Documented,
             refused: Words::default(),
+            #[cfg(feature = "redis")]
+            redis: None,
         };
         let (stop, stopped) = oneshot::channel::<()>();
         let (routes, hub) = rooms(options, async {
