@@ -316,7 +316,7 @@ async def shared(stage):
 
 
 @against_server(
-    "a server that falls behind what Redis keeps starts again",
+    "a server that falls behind what Redis keeps starts again, and so do all when Redis hangs",
     languages=("python",), dialects=("documented",),
 )
 async def behind(stage):
@@ -341,6 +341,14 @@ async def behind(stage):
             raise Failed(f"it came back to {ben.values()}")
         ada.set("x", "on it goes")
         await ben.peer.hears(set_(stage.dialect, "x", '"on it goes"'), within=COMING_BACK)
+        broker.process.process.send_signal(signal.SIGSTOP)
+        for member in (ada, ben):
+            await member.closed(4004)
+        broker.process.process.send_signal(signal.SIGCONT)
+        for member in (ada, ben):
+            await member.come_back()
+        ben.set("x", "and on")
+        await ada.peer.hears(set_(stage.dialect, "x", '"and on"'))
 
 
 @against_server(

@@ -9,7 +9,7 @@
 //! doesn't go back to where the server stands) it forgets what it has and closes the clients that it concerns,
 //! with a code after which they come again; then it starts from what Redis has.
 //!
-//! All that touches the hub, and with it [`Shared::open`], happens in the hub's task.
+//! All that touches the hub, and what is known of its rooms, happens in the hub's task.
 
 mod room;
 
