@@ -41,6 +41,9 @@ use room::{Change, Room, stored, values};
 /// Changes that a room's stream keeps, or a few more. A server further behind starts the room again.
 const MAX_CHANGES: u64 = 1000;
 
+/// A room that was made anew meanwhile begins further above the last change than this.
+const FAR: u64 = 2 * MAX_CHANGES;
+
 /// Changes of a room that are read at a time.
 const MAX_READ: usize = 64;
 
@@ -244,7 +247,11 @@ impl<P: Policy + 'static> Shared<P> {
             // Those that are empty go.
             hub.handle_timeout(now());
             let here = locked(&shared.open).get(&room).map(|open| open.position);
-            if created == 1 && here.is_some_and(|here| here < position) {
+            let is_another = |here| {
+                let most = if created == 1 { here } else { here + FAR };
+                position > most
+            };
+            if here.is_some_and(is_another) {
                 shared.forget(hub, &room, "Redis has lost it");
             }
             let is_there = hub.room(room.is_scratch, &room.id).is_some();
@@ -565,6 +572,8 @@ impl<P: Policy + 'static> Shared<P> {
             let shared = self.clone();
             let in_use = move |hub: &mut Hub<P>| {
                 hub.handle_timeout(now());
+                // Those that left before they were noted.
+                locked(&shared.authors).retain(|_, id| hub.connection(*id).is_some());
                 let mut open = locked(&shared.open);
                 open.retain(|room, _| hub.room(room.is_scratch, &room.id).is_some());
                 open.iter().map(|(room, open)| (room.clone(), open.position)).collect::<Vec<_>>()
@@ -574,8 +583,7 @@ impl<P: Policy + 'static> Shared<P> {
                 let mut renew = self.renew.key(room.values());
                 renew.key(room.changes()).key("{roomvars}:rooms").arg(room.name()).arg(self.ttl);
                 let last: Option<u64> = renew.invoke_async(&mut link.clone()).await?;
-                // One that was made anew meanwhile begins far above it.
-                let near = position..=position + 2 * MAX_CHANGES;
+                let near = position..=position + FAR;
                 RedisResult::Ok((room, last.is_some_and(|last| near.contains(&last))))
             });
             let gone: Vec<_> = try_join_all(renewed).await?;
@@ -588,5 +596,28 @@ impl<P: Policy + 'static> Shared<P> {
             }
             sleep(RENEWAL).await;
         }
+    }
+}
+
+#[cfg(test)]
+mod tests {
+    use tokio::time::advance;
+
+    use super::*;
+
+    #[tokio::test(start_paused = true)]
+    async fn who_sets_what_others_have_just_set_is_told_for_a_while() {
+        let mut open = Open { position: 0, setters: HashMap::new() };
+        assert_eq!(["ada", "ada", "ben"].map(|by| open.is_crossing("x", by)), [false, false, true]);
+        // Of what is told it may have set more meanwhile.
+        for _ in 0..3 {
+            advance(CROSSING / 2).await;
+            assert!(open.is_crossing("x", "ben"));
+        }
+        assert!(!open.is_crossing("y", "ada"));
+        advance(CROSSING).await;
+        assert!(!open.is_crossing("x", "ben") && !open.is_crossing("y", "ben"));
+        advance(CROSSING).await;
+        assert!(!open.is_crossing("x", "ada"));
     }
 }
