@@ -59,6 +59,12 @@ def install_chromium():
     return shutil.which("chromium")
 
 
+def install_redis():
+    if not shutil.which("redis-server"):
+        debian("redis-server")
+
+
 def install_rust():
-    run("cargo", "build", "--locked", "--examples", "-p", "smallwire-examples", cwd=ROOT)
+    options = "--locked", "--examples", "-p", "smallwire-examples", "--features", "redis"
+    run("cargo", "build", *options, cwd=ROOT)
     return TARGET / "debug" / "examples"

@@ -75,6 +75,18 @@ struct Args {
     /// How to log
     #[arg(long, value_enum, default_value = "text")]
     log_format: LogFormat,
+    /// Share rooms with other servers through this Redis, such as redis://127.0.0.1/
+    ///
+    /// Rooms are kept in Redis, for --empty-room-ttl but at least 10 seconds after the last client has
+    /// left, at most --max-rooms of them. All servers make the changes in a room in the same order, and
+    /// what any client has been told of is in Redis: it is as safe as Redis keeps it, so have it run with
+    /// `appendonly yes`. While Redis is away clients are closed, and refused, with a code after which they
+    /// come again. Give all servers the same limits. Each server counts the clients of a room, and tells
+    /// their names apart, for itself. A client that sets what others set at the same time is told its own
+    /// sets too.
+    #[cfg(feature = "redis")]
+    #[arg(long, value_name = "URL", value_parser = |url: &str| redis::Client::open(url))]
+    redis: Option<redis::Client>,
     #[command(flatten)]
     wire: WireArgs,
 }
@@ -114,6 +126,8 @@ impl Args {
             dialect: self.wire.dialect.into(),
             refused,
             write_interval: self.write_interval,
+            #[cfg(feature = "redis")]
+            redis: self.redis.clone(),
         })
     }
 

@@ -7,8 +7,9 @@
 //! comes next is collected for a moment.
 
 use std::collections::{HashMap, VecDeque};
-use std::future::Future;
+use std::future::{Future, ready};
 use std::io;
+use std::pin::pin;
 use std::sync::Arc;
 use std::sync::atomic::{AtomicBool, Ordering};
 use std::time::{Duration, Instant};
@@ -236,6 +237,19 @@ impl<P> Sockets<P> {
     /// # Errors
     /// The socket failed, or the peer broke the rules of WebSocket.
     pub async fn serve(&self, socket: impl WebSocket, dialect: Dialect) -> io::Result<()> {
+        self.serve_judged(socket, dialect, |_, message| ready(Some(message))).await
+    }
+
+    /// The same, where `judge` is told first what the client says, and gives what the hub is told.
+    ///
+    /// # Errors
+    /// As [`serve`](Self::serve).
+    pub async fn serve_judged<F: Future<Output = Option<Message>>>(
+        &self,
+        socket: impl WebSocket,
+        dialect: Dialect,
+        judge: impl Fn(ConnId, Message) -> F,
+    ) -> io::Result<()> {
         let (outgoing, bursts) = mpsc::channel(1);
         let (goes_on, ended) = oneshot::channel();
         let is_full = Arc::new(AtomicBool::new(false));
@@ -245,22 +259,28 @@ impl<P> Sockets<P> {
         // If the hub is gone, so is its end of `bursts`, and the socket is closed.
         let _ = self.0.send(Told::Connected { dialect, seat, reply }).await;
         let id = id.await.unwrap_or(Err(Full)).ok();
-        let result = self.talk(socket, id, bursts, &is_full, ended).await;
+        let result = self.talk(socket, id, bursts, &is_full, ended, judge).await;
         if let Some(id) = id {
             let _ = self.0.send(Told::Gone(id)).await;
         }
         result
     }
 
-    async fn talk(
+    async fn talk<F: Future<Output = Option<Message>>>(
         &self,
         socket: impl WebSocket,
         id: Option<ConnId>,
         mut bursts: mpsc::Receiver<Vec<Message>>,
         is_full: &AtomicBool,
         mut ended: oneshot::Receiver<()>,
+        judge: impl Fn(ConnId, Message) -> F,
     ) -> io::Result<()> {
-        let (mut writer, mut reader) = socket.split();
+        let (mut writer, reader) = socket.split();
+        let judge = &judge;
+        let mut reader = pin!(reader.filter_map(async |read| match (id, read) {
+            (Some(id), Ok(message)) => judge(id, message).await.map(Ok),
+            (_, read) => Some(read),
+        }));
         let overloaded = CloseFrame::new(CloseCode::OVERLOADED.0, "too many connections");
         let mut unsent = VecDeque::new();
         if id.is_none() {

@@ -23,6 +23,8 @@ pub mod litecord_client;
 pub mod litecord_server;
 pub mod roomvars_args;
 pub mod roomvars_client;
+#[cfg(feature = "redis")]
+pub mod roomvars_redis;
 pub mod roomvars_server;
 pub mod tcp;
 pub mod tungstenite;

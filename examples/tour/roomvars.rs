@@ -25,6 +25,8 @@ pub(crate) async fn tour(trace: &mut Trace) -> anyhow::Result<()> {
         dialect: Dialect::Documented,
         refused: Words::from_iter(["rude"]),
         write_interval: Duration::from_millis(8),
+        #[cfg(feature = "redis")]
+        redis: None,
     };
     let mut server = Server::start(|listener, log, stopped| async move {
         log_to(log);

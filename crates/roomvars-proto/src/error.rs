@@ -112,7 +112,7 @@ pub enum EncodeError {
 
 #[cfg(feature = "std")]
 pub use session::{
-    ConnectionError, Full, JoinError, SendError, SessionError, Violation, ViolationKind,
+    ApplyError, ConnectionError, Full, JoinError, SendError, SessionError, Violation, ViolationKind,
 };
 
 #[cfg(feature = "std")]
@@ -314,6 +314,30 @@ mod session {
     #[derive(Debug, Clone, Copy, PartialEq, Eq, Error)]
     #[error("too many connections")]
     pub struct Full;
+
+    /// Why a hub can't take what was settled elsewhere.
+    #[derive(Debug, Clone, Copy, PartialEq, Eq, Error)]
+    #[non_exhaustive]
+    pub enum ApplyError {
+        /// There is no such room here.
+        #[error("no such room")]
+        UnknownRoom,
+        /// There are clients in the room, who know it as it is here.
+        #[error("there are clients in the room")]
+        RoomInUse,
+        /// A variable that the room doesn't have.
+        #[error("no such variable")]
+        UnknownVariable,
+        /// A variable of the new name is there already.
+        #[error("a variable of that name is there already")]
+        NameTaken,
+        /// Nothing that the room's dialect has.
+        #[error("the dialect has no such thing")]
+        NotInDialect,
+        /// More than the hub's limits allow.
+        #[error(transparent)]
+        Limit(#[from] ViolationKind),
+    }
 
     /// Why a client can't join a room.
     #[derive(Debug, Clone, Copy, PartialEq, Eq, Error)]

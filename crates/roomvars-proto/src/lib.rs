@@ -33,7 +33,7 @@ pub use config::{ClientConfig, HubConfig};
 pub use config::{CodecConfig, Dialect, Limits};
 #[cfg(feature = "std")]
 pub use error::{
-    ConnectionError, Full, JoinError, SendError, SessionError, Violation, ViolationKind,
+    ApplyError, ConnectionError, Full, JoinError, SendError, SessionError, Violation, ViolationKind,
 };
 pub use error::{DecodeError, DecodeErrorKind, EncodeError};
 #[cfg(feature = "std")]

@@ -4,11 +4,11 @@ use std::sync::Arc;
 use std::time::{Duration, Instant};
 
 use roomvars_proto::{
-    Author, CloseCode, CloseFrame, ConnId, ConnectionError, DecodeErrorKind, Dialect, End, Full,
-    Hub, HubConfig, HubEvent, Limits, Message, Policy, RateLimit, ValueRef, Violation,
-    ViolationKind,
+    ApplyError, Author, ClientMessage, CloseCode, CloseFrame, ConnId, ConnectionError,
+    DecodeErrorKind, Dialect, End, Full, Hub, HubConfig, HubEvent, Limits, Message, Policy,
+    RateLimit, ServerMessage, ValueRef, Violation, ViolationKind,
 };
-use testkit::{epoch, measure};
+use testkit::{Numbers, epoch, measure};
 
 use Dialect::{Deployed2020, Documented, Scratch};
 
@@ -1746,5 +1746,401 @@ fn flood(s: &mut Server, config: &HubConfig, dialect: Dialect) {
         for at in 0..limits.max_scratch_variables {
             s.says(clients[1], set(dialect, &name(at), &value(at)));
         }
+    }
+}
+
+fn a_set<'a>(variable: &'a str, value: &'a str) -> ServerMessage<'a> {
+    ServerMessage::Set { variable: variable.into(), value: value.into() }
+}
+
+fn a_rename<'a>(variable: &'a str, new_name: &'a str) -> ServerMessage<'a> {
+    ServerMessage::Rename { variable: variable.into(), new_name: new_name.into() }
+}
+
+fn a_delete(variable: &str) -> ServerMessage<'_> {
+    ServerMessage::Delete { variable: variable.into() }
+}
+
+impl<P: Policy> Server<P> {
+    /// A change of somebody who is elsewhere, in room `r`.
+    fn applies(&mut self, is_scratch: bool, change: &ServerMessage<'_>) -> Result<(), ApplyError> {
+        self.hub.apply(self.now, is_scratch, "r", None, change)
+    }
+
+    fn proposes(&mut self, id: ConnId, text: impl Into<String>) -> bool {
+        let message = Message::text(text.into());
+        self.hub.propose(self.now, id, &message).is_some()
+    }
+}
+
+#[test]
+fn what_is_proposed_is_given_back_and_not_done() {
+    for dialect in [Documented, Deployed2020, Scratch] {
+        let mut s = server(HubConfig::default().rate_limit(RateLimit::per_second(2)));
+        let ada = s.connect(dialect);
+        let first = Message::text(handshake(dialect, "r", "ada", XY));
+        let proposed = s.hub.propose(s.now, ada, &first);
+        assert!(matches!(proposed, Some(ClientMessage::Handshake { .. })), "{proposed:?}");
+        assert_eq!((s.hub.rooms().count(), s.hub.connection(ada).unwrap().room), (0, None));
+        s.hub.handle_input(s.now, ada, &first);
+        assert_eq!(s.hub.connection(ada).unwrap().room, Some("r"));
+        let is_scratch = dialect == Scratch;
+        let before = s.value(is_scratch, "x");
+        let message = Message::text(set(dialect, "x", "1"));
+        let proposed = s.hub.propose(s.now, ada, &message);
+        let expected = ClientMessage::Set { variable: "x".into(), value: "1".into() };
+        assert_eq!((proposed, s.value(is_scratch, "x")), (Some(expected), before));
+        // The handshake counts once, and with the set the rate is used up.
+        assert!(!s.proposes(ada, set(dialect, "x", "2")));
+        let end = End::Error(ConnectionError::RateLimited);
+        assert_eq!(s.hub.ended(ada), Some(&end));
+    }
+    let mut s = server(HubConfig::default());
+    let ada = s.joined(Scratch, "ada");
+    // What is there may be otherwise when their turn comes.
+    assert!(s.proposes(ada, rename("x", "y")) && s.proposes(ada, delete("x")));
+    let message = Message::text(r#"{"method":"create","name":"x","value":1}"#);
+    let proposed = s.hub.propose(s.now, ada, &message);
+    assert!(matches!(proposed, Some(ClientMessage::Create { .. })), "{proposed:?}");
+    assert_eq!(s.hub.room(true, "r").unwrap().variables().len(), 0);
+    s.hub.propose(s.now, ada, &Message::Close(None));
+    assert_eq!(s.hub.ended(ada), Some(&End::Clean));
+    assert!(!s.proposes(ada, delete("x")));
+}
+
+#[test]
+fn what_is_proposed_is_looked_at_as_what_is_done() {
+    use ViolationKind::{
+        DuplicateVariable, NameLength, NoHandshake, RoomId, SecondHandshake, TooManyVariables,
+        UnexpectedBinary, UnknownKind, UnknownVariable, UsernameLength, UsernameRefused,
+        ValueLength, ValueRefused,
+    };
+    let limits = Limits::default().max_name(3).max_value(3).max_variables(2).max_username(5);
+    let config = Arc::new(HubConfig::default().limits(limits.max_room_id(3)));
+    let now = epoch();
+    let mut s = Server { hub: Hub::with_policy(config, Picky::default(), now), now };
+    let shake =
+        |room: &str, user: &str, variables: &str| handshake(Documented, room, user, variables);
+    for (text, code, kind) in [
+        (set(Documented, "x", "1"), 4000, NoHandshake),
+        (r#"{"kind":"news"}"#.to_owned(), 4000, UnknownKind),
+        (shake("", "ada", XY), 4000, RoomId(0)),
+        (shake("room", "ada", XY), 4000, RoomId(4)),
+        (shake("r", "", XY), 4002, UsernameLength(0)),
+        (shake("r", "no", XY), 4002, UsernameRefused),
+        (shake("r", "ada", r#""name":"0""#), 4000, NameLength(4)),
+        (shake("r", "ada", r#""x":"four""#), 4000, ValueLength(4)),
+        (shake("r", "ada", r#""x":"no""#), 4000, ValueRefused),
+        (shake("r", "ada", r#""x":"0","x":"0""#), 4000, DuplicateVariable),
+        (shake("r", "ada", r#""x":"0","y":"0","z":"0""#), 4000, TooManyVariables),
+    ] {
+        let id = s.connect(Documented);
+        assert!(!s.proposes(id, text));
+        s.is_closed(id, code, kind);
+    }
+    for (text, kind) in [
+        (shake("r", "ada", XY), SecondHandshake),
+        (set(Documented, "z", "1"), UnknownVariable),
+        (set(Documented, "x", "four"), ValueLength(4)),
+        (set(Documented, "x", "no"), ValueRefused),
+    ] {
+        let id = s.joined(Documented, "ada");
+        assert!(!s.proposes(id, text));
+        s.is_closed(id, 4000, kind);
+    }
+    // The values of a room that is there don't count.
+    let id = s.connect(Documented);
+    assert!(s.proposes(id, shake("r", "ada", r#""x":"no","y":"no""#)));
+    s.hub.propose(s.now, id, &Message::Binary(vec![1].into()));
+    s.is_closed(id, 1003, UnexpectedBinary);
+    for (text, kind) in [
+        (set(Scratch, "name", "1"), NameLength(4)),
+        (set(Scratch, "", "1"), NameLength(0)),
+        (rename("x", "name"), NameLength(4)),
+        (rename("x", ""), NameLength(0)),
+    ] {
+        let id = s.joined(Scratch, "ada");
+        assert!(!s.proposes(id, text));
+        s.is_closed(id, 4000, kind);
+    }
+    let id = s.joined(Scratch, "ada");
+    for ignored in
+        [set(Scratch, "x", "four"), set(Scratch, "x", "no"), rename("name", "x"), delete("name")]
+    {
+        assert!(!s.proposes(id, ignored));
+    }
+    assert_eq!(s.hub.ended(id), None);
+}
+
+#[test]
+fn what_is_applied_is_told_to_all_but_its_author() {
+    let mut s = server(HubConfig::default());
+    let ada = s.joined(Documented, "ada");
+    // Whoever is alone hears it too.
+    s.applies(false, &a_set("x", "1")).unwrap();
+    assert_eq!(s.hears(ada), [set(Documented, "x", "1")]);
+    let grace = s.joined(Deployed2020, "grace");
+    s.applies(false, &a_set("x", "2")).unwrap();
+    s.hub.apply(s.now, false, "r", Some(ada), &a_set("y", "3")).unwrap();
+    s.hub.apply(s.now, false, "r", Some(grace), &a_set("y", "4")).unwrap();
+    assert_eq!(s.hears(ada), [set(Documented, "x", "2"), set(Documented, "y", "4")]);
+    assert_eq!(s.hears(grace), [set(Deployed2020, "x", "2"), set(Deployed2020, "y", "3")]);
+    // Whoever takes the place of one who has left isn't its author.
+    s.hub.disconnect(s.now, ada);
+    let ben = s.joined(Documented, "ben");
+    s.hub.apply(s.now, false, "r", Some(ada), &a_set("x", "5")).unwrap();
+    assert_eq!(s.hears(ben), [set(Documented, "x", "5")]);
+    assert_eq!(s.hears(grace), [set(Deployed2020, "x", "5")]);
+    // Neither is somebody in another room.
+    let other = s.connect(Documented);
+    s.says(other, handshake(Documented, "other", "ada", XY));
+    s.hub.apply(s.now, false, "r", Some(other), &a_set("x", "6")).unwrap();
+    assert_eq!(s.hears(ben), [set(Documented, "x", "6")]);
+    assert_eq!(s.hears(other), texts(&[]));
+    let (one, two) = (s.joined(Scratch, "one"), s.joined(Scratch, "two"));
+    let number = ServerMessage::Create { variable: "n".into(), value: ValueRef::Number("1.0") };
+    s.applies(true, &number).unwrap();
+    s.hub.apply(s.now, true, "r", Some(one), &a_rename("n", "m")).unwrap();
+    s.hub.apply(s.now, true, "r", Some(two), &a_set("o", "1")).unwrap();
+    s.applies(true, &a_delete("m")).unwrap();
+    let created = r#"{"method":"set","name":"n","value":1.0}"#.to_owned();
+    let o = set(Scratch, "o", "1");
+    assert_eq!(s.hears(one), [created.clone(), o.clone(), delete("m")]);
+    assert_eq!(s.hears(two), [created, rename("n", "m"), delete("m")]);
+    assert_eq!(s.value(true, "o"), Some("1".into()));
+}
+
+#[test]
+fn what_cannot_be_applied_changes_nothing() {
+    use ApplyError::{Limit, NameTaken, NotInDialect, UnknownRoom, UnknownVariable};
+    use ViolationKind::{NameLength, TooManyVariables, ValueLength};
+    let limits = Limits::default().max_name(3).max_value(3).max_scratch_variables(2);
+    let mut s = server(HubConfig::default().limits(limits));
+    assert_eq!(s.applies(false, &a_set("x", "1")), Err(UnknownRoom));
+    let ada = s.joined(Documented, "ada");
+    let scratch = s.joined(Scratch, "ada");
+    s.applies(true, &a_set("x", "1")).unwrap();
+    s.applies(true, &a_set("y", "1")).unwrap();
+    let number = |text| ServerMessage::Set { variable: "x".into(), value: ValueRef::Number(text) };
+    let unknown = ServerMessage::Unknown { kind: "news".into(), raw: "{}" };
+    for (is_scratch, change, error) in [
+        (false, a_set("z", "1"), UnknownVariable),
+        (false, a_set("x", "four"), Limit(ValueLength(4))),
+        (false, number("1"), NotInDialect),
+        (false, a_rename("x", "z"), NotInDialect),
+        (false, a_delete("x"), NotInDialect),
+        (false, unknown.clone(), NotInDialect),
+        (true, unknown, NotInDialect),
+        (true, number("one"), NotInDialect),
+        (true, a_set("z", "1"), Limit(TooManyVariables)),
+        (true, a_set("name", "1"), Limit(NameLength(4))),
+        (true, a_set("x", "four"), Limit(ValueLength(4))),
+        (true, a_rename("z", "w"), UnknownVariable),
+        (true, a_rename("x", "y"), NameTaken),
+        (true, a_rename("x", ""), Limit(NameLength(0))),
+        (true, a_delete("z"), UnknownVariable),
+    ] {
+        assert_eq!(s.applies(is_scratch, &change), Err(error), "{change:?}");
+    }
+    assert_eq!(s.hears(ada), texts(&[]));
+    assert_eq!(s.hears(scratch), [set(Scratch, "x", "1"), set(Scratch, "y", "1")]);
+}
+
+#[test]
+fn a_room_is_restored_for_who_comes_next() {
+    use ApplyError::{Limit, NotInDialect, RoomInUse};
+    use ViolationKind::{
+        DuplicateVariable, NameLength, RoomId, TooManyRooms, TooManyVariables, ValueLength,
+    };
+    let nearly = Duration::from_millis(59_999);
+    let limits = Limits::default().max_room_id(3).max_name(3).max_value(3).max_variables(2);
+    let config = HubConfig::default()
+        .limits(limits)
+        .max_rooms(2)
+        .empty_room_ttl(nearly + Duration::from_millis(1));
+    let mut s = server(config);
+    let yx: [(&str, ValueRef<'_>); 2] = [("y", "1".into()), ("x", "2".into())];
+    s.hub.restore(s.now, false, "r", &yx).unwrap();
+    let ada = s.join(Documented, "ada");
+    assert_eq!(s.hears(ada), [set(Documented, "y", "1"), set(Documented, "x", "2")]);
+    assert_eq!(s.hub.restore(s.now, false, "r", &[]), Err(RoomInUse));
+    // Nobody is in that of the other dialect; numbers are its only.
+    let x: [(&str, ValueRef<'_>); 1] = [("x", ValueRef::Number("1.0"))];
+    s.hub.restore(s.now, true, "r", &x).unwrap();
+    assert_eq!(s.value(true, "x"), Some("1.0".into()));
+    assert_eq!(s.hub.restore(s.now, false, "a", &x), Err(NotInDialect));
+    let no_number: [(&str, ValueRef<'_>); 1] = [("x", ValueRef::Number("one"))];
+    assert_eq!(s.hub.restore(s.now, true, "r", &no_number), Err(NotInDialect));
+    for (id, variables, kind) in [
+        ("", vec![], RoomId(0)),
+        ("room", vec![], RoomId(4)),
+        ("a", vec![("name", "0")], NameLength(4)),
+        ("a", vec![("", "0")], NameLength(0)),
+        ("a", vec![("x", "four")], ValueLength(4)),
+        ("a", vec![("x", "0"), ("x", "0")], DuplicateVariable),
+        ("a", vec![("x", "0"), ("y", "0"), ("z", "0")], TooManyVariables),
+    ] {
+        let variables: Vec<_> =
+            variables.into_iter().map(|(name, value)| (name, value.into())).collect();
+        assert_eq!(s.hub.restore(s.now, false, id, &variables), Err(Limit(kind)));
+    }
+    // An empty one is replaced, and makes room for another.
+    s.hub.restore(s.now, true, "r", &[]).unwrap();
+    assert_eq!((s.value(true, "x"), s.hub.rooms().count()), (None, 2));
+    s.hub.restore(s.now, false, "a", &[]).unwrap();
+    assert!(s.hub.room(true, "r").is_none());
+    let grace = s.connect(Documented);
+    s.says(grace, handshake(Documented, "a", "grace", ""));
+    assert_eq!(s.hub.ended(grace), None);
+    assert_eq!(s.hub.restore(s.now, false, "b", &[]), Err(Limit(TooManyRooms)));
+    // It goes as others do.
+    s.hub.disconnect(s.now, grace);
+    s.sleep(nearly);
+    assert_eq!(s.hub.rooms().count(), 2);
+    s.hub.restore(s.now, false, "a", &[]).unwrap();
+    s.sleep(nearly);
+    assert_eq!(s.hub.rooms().count(), 2);
+    s.sleep(Duration::from_millis(1));
+    assert_eq!(s.hub.rooms().count(), 1);
+}
+
+/// A log of changes that several hubs share: what a client proposes is decided when its turn comes.
+#[test]
+fn hubs_that_share_a_log_agree_whoever_lags_behind() {
+    for (seed, dialect) in (0..60).flat_map(|seed| [(seed, Documented), (seed, Scratch)]) {
+        let mut numbers = Numbers::new(seed);
+        let config = HubConfig::default().max_untaken([0, 200, 65_536][numbers.below(3)]);
+        let mut hubs = [server(config.clone()), server(config.clone()), server(config)];
+        let clients: Vec<_> =
+            (0..6).map(|at| (at % 3, hubs[at % 3].joined(dialect, &format!("u{at}")))).collect();
+        let names = ["x", "y", "z"];
+        let mut log: Vec<(usize, String)> = Vec::new();
+        let (mut applied, mut heard) = ([0; 3], vec![Vec::new(); 6]);
+        let is_scratch = dialect == Scratch;
+        for round in 0..300 {
+            // The first one only listens.
+            let by = 1 + numbers.below(5);
+            let (hub, id) = clients[by];
+            let (name, value) = (names[numbers.below(3)], round.to_string());
+            let text = match numbers.below(8) {
+                0 if is_scratch => rename(name, names[numbers.below(3)]),
+                1 if is_scratch => delete(name),
+                _ => set(dialect, if is_scratch { name } else { names[numbers.below(2)] }, &value),
+            };
+            if hubs[hub].proposes(id, &*text) {
+                log.push((by, text));
+            }
+            // Some are behind, until the end.
+            let upto =
+                |numbers: &mut Numbers, from: usize| from + numbers.below(log.len() - from + 1);
+            for hub in 0..3 {
+                let upto = if round == 299 { log.len() } else { upto(&mut numbers, applied[hub]) };
+                for (by, text) in &log[applied[hub]..upto] {
+                    let author = (clients[*by].0 == hub).then_some(clients[*by].1);
+                    let s = &mut hubs[hub];
+                    let codec = roomvars_proto::CodecConfig::default().dialect(dialect);
+                    let change = match ClientMessage::from_json(text, &codec).unwrap() {
+                        ClientMessage::Set { variable, value } => {
+                            ServerMessage::Set { variable, value }
+                        }
+                        ClientMessage::Rename { variable, new_name } => {
+                            ServerMessage::Rename { variable, new_name }
+                        }
+                        ClientMessage::Delete { variable } => ServerMessage::Delete { variable },
+                        other => panic!("{other:?}"),
+                    };
+                    // What can't be done can't be done anywhere.
+                    let _ = s.hub.apply(s.now, is_scratch, "r", author, &change);
+                }
+                applied[hub] = upto;
+            }
+            let (hub, id) = clients[numbers.below(6)];
+            let at = clients.iter().position(|one| *one == (hub, id)).unwrap();
+            heard[at].extend(hubs[hub].hears(id));
+        }
+        let values = |s: &Server| -> Vec<_> {
+            let room = s.hub.room(is_scratch, "r").unwrap();
+            room.variables().map(|(name, value)| (name.to_owned(), value.to_owned())).collect()
+        };
+        let expected = values(&hubs[0]);
+        assert_eq!((values(&hubs[1]), values(&hubs[2])), (expected.clone(), expected.clone()));
+        // Everybody heard what others did in the order of the log, but for what was merged.
+        for (at, (hub, id)) in clients.iter().enumerate() {
+            heard[at].extend(hubs[*hub].hears(*id));
+            if !is_scratch {
+                let mut log = log.iter().filter(|(by, _)| *by != at).map(|(_, text)| text);
+                for one in &heard[at] {
+                    assert!(log.any(|text| text == one), "{one} is out of turn");
+                }
+            }
+        }
+        let mut mirror = std::collections::BTreeMap::new();
+        if !is_scratch {
+            mirror.extend(["x", "y"].map(|name| (name.to_owned(), "0".to_owned())));
+        }
+        for text in &heard[0] {
+            let codec = roomvars_proto::CodecConfig::default().dialect(dialect);
+            match ClientMessage::from_json(text, &codec).unwrap() {
+                ClientMessage::Set { variable, value } => {
+                    mirror.insert(variable.into_owned(), value.as_str().to_owned());
+                }
+                ClientMessage::Rename { variable, new_name } => {
+                    let value = mirror.remove(&*variable).unwrap();
+                    mirror.insert(new_name.into_owned(), value);
+                }
+                ClientMessage::Delete { variable } => {
+                    mirror.remove(&*variable);
+                }
+                other => panic!("{other:?}"),
+            }
+        }
+        let mirror: Vec<_> = mirror
+            .into_iter()
+            .map(|(name, value)| (name, ValueRef::text(&value).to_owned()))
+            .collect();
+        assert_eq!(mirror, expected, "seed {seed}");
+    }
+}
+
+#[test]
+fn memory_stays_under_the_formula_whatever_is_applied() {
+    for (name, config) in [
+        ("untaken", tight().max_untaken(20_000)),
+        ("values", tight().limits(tight().limits.max_value(20_000))),
+        ("names", tight().limits(tight().limits.max_name(2000))),
+        ("rooms", tight().max_rooms(2000)),
+    ] {
+        let (limits, limit) = (config.limits, config.max_memory() as u64);
+        let most = [false, true].map(|is_scratch| {
+            let dialect = if is_scratch { Scratch } else { Documented };
+            let use_it = |s: &mut Server| {
+                let value = "v".repeat(limits.max_value);
+                let names = if is_scratch { ["a", "b", "c", "d"] } else { ["x", "y", "x", "y"] };
+                let of_most = if is_scratch { &names[..] } else { &names[..2] };
+                let variables: Vec<_> =
+                    of_most.iter().map(|name| (*name, (&*value).into())).collect();
+                for at in 0..config.max_rooms * 2 {
+                    s.hub.restore(s.now, is_scratch, &at.to_string(), &variables).unwrap();
+                }
+                s.hub.restore(s.now, is_scratch, "r", &variables).unwrap();
+                while let Ok(id) = s.hub.connect(s.now, dialect) {
+                    let user = format!("{}", s.hub.connections().count());
+                    s.says(id, handshake(dialect, "r", &user, XY));
+                }
+                let name = |at: usize| format!("{at:0>0$}", limits.max_name);
+                for at in 0..5000 {
+                    let _ = match at % 7 {
+                        0 if is_scratch => s.applies(true, &a_rename(&name(at % 4), &name(at % 9))),
+                        1 if is_scratch => s.applies(true, &a_delete(&name(at % 9))),
+                        2 if is_scratch => s.applies(true, &a_set(&name(at % 9), &value)),
+                        _ => s.applies(is_scratch, &a_set(names[at % 4], &value)),
+                    };
+                }
+            };
+            kept(config.clone(), use_it).0
+        });
+        let most = most.into_iter().max().unwrap();
+        assert!(most <= limit, "{name}: {most} bytes, the limit is {limit}");
+        assert!(most >= limit / 100, "{name}: {most} bytes, the limit of {limit} says nothing");
     }
 }

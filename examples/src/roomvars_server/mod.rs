@@ -40,6 +40,8 @@ use crate::app::now;
 use crate::axum::{adapt, answer, configure};
 use crate::hub::{Sockets, hub_task};
 use crate::listener::{Log, accept, join};
+#[cfg(feature = "redis")]
+use crate::roomvars_redis;
 use metrics::Metrics;
 use page::Page;
 pub use words::Words;
@@ -55,6 +57,9 @@ pub struct Options {
     pub refused: Words,
     /// How long changes may be collected for one write, after one in the same moment.
     pub write_interval: Duration,
+    /// Where the rooms are that other servers have too.
+    #[cfg(feature = "redis")]
+    pub redis: Option<redis::Client>,
 }
 
 /// Serves whoever connects, until `shutdown`; then closes all connections, with a code after which
@@ -88,11 +93,17 @@ pub fn rooms(
     options: Options,
     shutdown: impl Future<Output = ()>,
 ) -> (Router, impl Future<Output = ()>) {
-    let Options { config, dialect, refused, write_interval } = options;
+    let Options { config, dialect, refused, write_interval, .. } = options;
     let max_message = config.max_client_message;
+    #[cfg(feature = "redis")]
+    let (config, shares) = (roomvars_redis::hub_config(&config, options.redis.as_ref()), config);
     let (task, sockets) = hub_task(Hub::with_policy(config, refused, now()), write_interval);
+    #[cfg(feature = "redis")]
+    let (shared, keeper) = roomvars_redis::share(options.redis, &shares, &sockets);
     let (metrics, open) = (Arc::new(Metrics::default()), TaskTracker::new());
     let server = Server {
+        #[cfg(feature = "redis")]
+        shared,
         sockets,
         dialect,
         max_message,
@@ -102,7 +113,10 @@ pub fn rooms(
         open: open.clone(),
     };
     let hub = async move {
-        task.run(|hub, id, event| tell(hub, id, event, &metrics), shutdown).await;
+        let run = task.run(|hub, id, event| tell(hub, id, event, &metrics), shutdown);
+        #[cfg(feature = "redis")]
+        let run = roomvars_redis::run_with(keeper, run);
+        run.await;
         open.close();
         open.wait().await;
     };
@@ -112,6 +126,8 @@ pub fn rooms(
 
 /// What answers requests.
 struct Server {
+    #[cfg(feature = "redis")]
+    shared: Option<Arc<roomvars_redis::Shared<Words>>>,
     sockets: Sockets<Words>,
     dialect: Dialect,
     max_message: usize,
@@ -158,7 +174,14 @@ impl Server {
     async fn connection(&self, socket: impl crate::websocket::WebSocket) {
         info!("connected");
         let socket = self.metrics.clone().watch(socket);
-        match self.sockets.serve(socket, self.dialect).await {
+        #[cfg(feature = "redis")]
+        let served = match &self.shared {
+            Some(shared) => shared.serve(socket, self.dialect).await,
+            None => self.sockets.serve(socket, self.dialect).await,
+        };
+        #[cfg(not(feature = "redis"))]
+        let served = self.sockets.serve(socket, self.dialect).await;
+        match served {
             Ok(()) => info!("closed"),
             Err(error) => info!(error = error.to_string(), "lost"),
         }
@@ -202,6 +225,8 @@ mod tests {
             dialect: Dialect::Documented,
             refused: Words::default(),
             write_interval: Duration::ZERO,
+            #[cfg(feature = "redis")]
+            redis: None,
         };
         let (stop, stopped) = oneshot::channel::<()>();
         let (routes, hub) = rooms(options, async {

@@ -240,7 +240,7 @@ fn check_number(
 }
 
 /// Whether it is a JSON number.
-fn is_number(text: &str) -> bool {
+pub(crate) fn is_number(text: &str) -> bool {
     let start = text.as_bytes();
     matches!(start, [b'-' | b'0'..=b'9', ..]) && json::value(start, 1).is_ok_and(<[u8]>::is_empty)
 }

@@ -6,6 +6,8 @@ mod fields;
 mod variables;
 
 pub use batch::{Batch, BatchWriter};
+#[cfg(feature = "std")]
+pub(crate) use encode::is_number;
 pub(crate) use encode::{
     Space, put_create, put_delete, put_handshake, put_raw, put_rename, put_set,
 };

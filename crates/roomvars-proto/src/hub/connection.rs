@@ -16,6 +16,11 @@ pub struct ConnId {
     pub(super) generation: u32,
 }
 
+impl ConnId {
+    /// The author of what is settled elsewhere; no slot has this number.
+    pub(super) const NOBODY: Self = Self { slot: u32::MAX, generation: u32::MAX };
+}
+
 /// A place for a connection, used again and again.
 #[derive(Debug, Default)]
 pub(super) struct Slot {

@@ -25,10 +25,11 @@ use member::Member;
 use room::{Entry, Room, SPELLINGS, Variable, spelling};
 use rooms::Rooms;
 
+use crate::codec::is_number;
 use crate::rate::Bucket;
 use crate::{
-    ClientMessage, CloseCode, CodecConfig, ConnectionError, Dialect, Full, HubConfig,
-    ServerMessage, ValueRef, Variables, Violation, ViolationKind,
+    ApplyError, ClientMessage, CloseCode, CodecConfig, ConnectionError, Dialect, Full, HubConfig,
+    Limits, ServerMessage, ValueRef, Variables, Violation, ViolationKind,
 };
 
 /// What a hub tells its application of a connection; the rest it can be asked for.
@@ -167,6 +168,18 @@ fn violation(kind: ViolationKind) -> ConnectionError {
     ConnectionError::Violation(kind.into())
 }
 
+fn check_name(limits: &Limits, name: &str) -> Result<(), ViolationKind> {
+    if name.is_empty() || name.len() > limits.max_name {
+        return Err(ViolationKind::NameLength(name.len()));
+    }
+    Ok(())
+}
+
+fn check_value(limits: &Limits, value: &ValueRef<'_>) -> Result<(), ViolationKind> {
+    let len = value.as_str().len();
+    if len > limits.max_value { Err(ViolationKind::ValueLength(len)) } else { Ok(()) }
+}
+
 impl Hub {
     /// A hub that finds everything acceptable.
     pub fn new(config: Arc<HubConfig>, now: Instant) -> Self {
@@ -272,6 +285,128 @@ impl<P: Policy> Hub<P> {
         if let Err(error) = verdict {
             self.close(id, error);
         }
+    }
+
+    /// Takes what arrived as [`handle_input`](Self::handle_input) does, but for a hub whose rooms others
+    /// share, and the order of changes is fixed elsewhere (`SPEC.md`, "a hub that isn't alone"): what a
+    /// client wants is looked at, and given back in place of being done.
+    ///
+    /// A handshake is given when its lengths and the [`Policy`] allow it; a room that isn't here is taken
+    /// for one that it creates. See that the room is there, by
+    /// [`restore`](Self::restore) if it is elsewhere, and hand the same message to `handle_input`. A set,
+    /// create, rename or delete is given when it may be made, as far as that doesn't depend on what others
+    /// do meanwhile. Where the order is fixed it is decided whether it counts; if so,
+    /// [`apply`](Self::apply) it when its turn comes, as all other hubs do. Nothing is kept of it here.
+    ///
+    /// `None`: there is nothing to do; the client may have been closed.
+    pub fn propose<'a>(
+        &mut self,
+        now: Instant,
+        id: ConnId,
+        input: &'a Message,
+    ) -> Option<ClientMessage<'a>> {
+        let Message::Text(text) = input else {
+            self.handle_input(now, id, input);
+            return None;
+        };
+        self.clock.advance(now, true);
+        if self.get(id).is_none_or(|connection| matches!(connection.state, State::Ended(_))) {
+            return None;
+        }
+        let proposed = self.read(id, text, true).and_then(|message| match message {
+            Some((dialect, message)) => Ok(self.may_be(id, dialect, &message)?.then_some(message)),
+            None => Ok(None),
+        });
+        proposed.unwrap_or_else(|error| {
+            self.close(id, error);
+            None
+        })
+    }
+
+    /// Makes a change whose turn has come in an order that was fixed elsewhere: of a client of this hub
+    /// that [proposed](Self::propose) it, which is then not told, or of somebody else. No policy is asked.
+    /// The change is a set, create, rename or delete.
+    ///
+    /// # Errors
+    /// It can't be made here: the room isn't what it is elsewhere, or the limits differ. Nothing has
+    /// changed.
+    pub fn apply(
+        &mut self,
+        now: Instant,
+        is_scratch: bool,
+        room: &str,
+        by: Option<ConnId>,
+        change: &ServerMessage<'_>,
+    ) -> Result<(), ApplyError> {
+        self.clock.advance(now, true);
+        let number = self.rooms.find(is_scratch, room).ok_or(ApplyError::UnknownRoom)?;
+        // Who has left needs no leaving out, and another may have its place.
+        let is_there = |id: &ConnId| {
+            self.get(*id).is_some_and(
+                |one| matches!(&one.state, State::Member(member) if member.room == number),
+            )
+        };
+        let by = by.filter(is_there).unwrap_or(ConnId::NOBODY);
+        match change {
+            ServerMessage::Set { variable, value } | ServerMessage::Create { variable, value } => {
+                self.apply_set(number, by, variable, value)
+            }
+            ServerMessage::Rename { variable, new_name } if is_scratch => {
+                self.rename(number, by, variable, Some(new_name))
+            }
+            ServerMessage::Delete { variable } if is_scratch => {
+                self.rename(number, by, variable, None)
+            }
+            _ => Err(ApplyError::NotInDialect),
+        }
+    }
+
+    /// Puts a room here that is kept elsewhere, with its variables in the order in which they were set
+    /// last, for the clients that come next; until then it is an empty room as others are (step 4). One of
+    /// that name without clients is replaced.
+    ///
+    /// # Errors
+    /// There are clients in it, or it is more than the limits allow. Nothing has changed, but an empty room
+    /// may have made room for it.
+    pub fn restore(
+        &mut self,
+        now: Instant,
+        is_scratch: bool,
+        id: &str,
+        variables: &[(&str, ValueRef<'_>)],
+    ) -> Result<(), ApplyError> {
+        self.clock.advance(now, true);
+        let limits = &self.config.limits;
+        if id.is_empty() || id.len() > limits.max_room_id {
+            return Err(ViolationKind::RoomId(id.len()).into());
+        }
+        let most = if is_scratch { limits.max_scratch_variables } else { limits.max_variables };
+        if variables.len() > most {
+            return Err(ViolationKind::TooManyVariables.into());
+        }
+        let mut room = Room::new(id, is_scratch);
+        for (name, value) in variables {
+            check_name(limits, name)?;
+            check_value(limits, value)?;
+            check_type(is_scratch, value)?;
+            let variable = Variable::new(value, room.next, ConnId::NOBODY);
+            if room.variables.insert(Box::from(*name), variable).is_some() {
+                return Err(ViolationKind::DuplicateVariable.into());
+            }
+            room.next = room.next.saturating_add(1);
+        }
+        if let Some(number) = self.rooms.find(is_scratch, id) {
+            let is_empty = self.rooms.get(number).is_some_and(|room| room.members.is_empty());
+            if !is_empty {
+                return Err(ApplyError::RoomInUse);
+            }
+            self.rooms.remove_empty(number);
+        } else if self.rooms.len() >= self.config.max_rooms && !self.rooms.remove_longest_empty() {
+            return Err(ViolationKind::TooManyRooms.into());
+        }
+        let number = self.rooms.insert(room);
+        self.leave_empty(number);
+        Ok(())
     }
 
     /// Takes note that the connection was lost: it ended without a close frame. It need not be told if
@@ -521,19 +656,33 @@ impl<P: Policy> Hub<P> {
             }
         }
         if room.members.is_empty() {
-            let expires = self.clock.after(self.config.empty_room_ttl).min(NEVER.saturating_sub(1));
-            self.rooms.empty(number, self.clock.time(), expires);
+            self.leave_empty(number);
         }
     }
 
-    fn handle_text(&mut self, id: ConnId, text: &Bytes) -> Verdict {
+    /// Nobody is in a room: it is kept for a while.
+    fn leave_empty(&mut self, number: u32) {
+        let expires = self.clock.after(self.config.empty_room_ttl).min(NEVER.saturating_sub(1));
+        self.rooms.empty(number, self.clock.time(), expires);
+    }
+
+    /// What a client says, if that is its turn and counts. A handshake that is only proposed comes again,
+    /// and counts for the rate then.
+    #[inline]
+    fn read<'a>(
+        &mut self,
+        id: ConnId,
+        text: &'a Bytes,
+        is_proposed: bool,
+    ) -> Result<Option<(Dialect, ClientMessage<'a>)>, ConnectionError> {
         let (time, limit) = (self.clock.time(), self.config.rate_limit);
-        let Some(connection) = self.get_mut(id) else { return Ok(()) };
+        let Some(connection) = self.get_mut(id) else { return Ok(None) };
+        let dialect = connection.dialect;
+        let is_waiting = matches!(connection.state, State::Waiting { .. });
+        let limit = limit.filter(|_| !(is_waiting && is_proposed));
         if limit.is_some_and(|limit| !connection.bucket.take(limit, time)) {
             return Err(ConnectionError::RateLimited);
         }
-        let dialect = connection.dialect;
-        let is_waiting = matches!(connection.state, State::Waiting { .. });
         let codec = CodecConfig::default()
             .dialect(dialect)
             .max_client_message(self.config.max_client_message);
@@ -541,24 +690,76 @@ impl<P: Policy> Hub<P> {
             Ok(message) => message,
             // R3: such a value is ignored.
             Err(error) if !is_waiting && dialect == Dialect::Scratch && error.is_about_value() => {
-                return Ok(());
+                return Ok(None);
             }
             Err(error) => return Err(ConnectionError::Violation(Violation::from(error))),
         };
         match message {
-            ClientMessage::Handshake { room, username, variables } if is_waiting => {
+            ClientMessage::Handshake { .. } if !is_waiting => {
+                Err(violation(ViolationKind::SecondHandshake))
+            }
+            ClientMessage::Unknown { .. } => Err(violation(ViolationKind::UnknownKind)),
+            ClientMessage::Handshake { .. } => Ok(Some((dialect, message))),
+            _ if is_waiting => Err(violation(ViolationKind::NoHandshake)),
+            _ => Ok(Some((dialect, message))),
+        }
+    }
+
+    fn handle_text(&mut self, id: ConnId, text: &Bytes) -> Verdict {
+        let Some((dialect, message)) = self.read(id, text, false)? else { return Ok(()) };
+        match message {
+            ClientMessage::Handshake { room, username, variables } => {
                 self.handshake(id, dialect, room.as_str(), &username, variables)
             }
-            ClientMessage::Handshake { .. } => Err(violation(ViolationKind::SecondHandshake)),
-            ClientMessage::Unknown { .. } => Err(violation(ViolationKind::UnknownKind)),
-            _ if is_waiting => Err(violation(ViolationKind::NoHandshake)),
             ClientMessage::Set { variable, value } | ClientMessage::Create { variable, value } => {
                 self.set(id, dialect, &variable, &value)
             }
             ClientMessage::Rename { variable, new_name } => {
-                self.rename(id, &variable, Some(&new_name))
+                self.rename_by(id, &variable, Some(&new_name))
             }
-            ClientMessage::Delete { variable } => self.rename(id, &variable, None),
+            ClientMessage::Delete { variable } => self.rename_by(id, &variable, None),
+            ClientMessage::Unknown { .. } => Ok(()),
+        }
+    }
+
+    /// Whether what a client proposes may come to pass, as far as that is known before its turn.
+    fn may_be(
+        &mut self,
+        id: ConnId,
+        dialect: Dialect,
+        message: &ClientMessage<'_>,
+    ) -> Result<bool, ConnectionError> {
+        if let ClientMessage::Handshake { room, username, variables } = message {
+            let creates = self.rooms.find(dialect == Dialect::Scratch, room.as_str()).is_none();
+            self.check_handshake(id, dialect, room.as_str(), username, *variables, creates)?;
+            return Ok(true);
+        }
+        let Self { slots, rooms, config, policy, .. } = self;
+        let Some(member) = member(slots, id.slot) else { return Ok(false) };
+        let Some(room) = rooms.get(member.room) else { return Ok(false) };
+        match message {
+            ClientMessage::Set { variable, value } | ClientMessage::Create { variable, value } => {
+                if !room.is_scratch && !room.variables.contains_key(&**variable) {
+                    return Err(violation(ViolationKind::UnknownVariable));
+                }
+                check_name(&config.limits, variable).map_err(violation)?;
+                let author = Author { connection: id, room: &room.id, username: &member.username };
+                let checked = check_value(&config.limits, value).and_then(|()| {
+                    let is_accepted = policy.accepts_value(author, variable, value);
+                    is_accepted.then_some(()).ok_or(ViolationKind::ValueRefused)
+                });
+                match checked {
+                    Ok(()) => Ok(true),
+                    Err(_) if room.is_scratch => Ok(false),
+                    Err(kind) => Err(violation(kind)),
+                }
+            }
+            ClientMessage::Rename { variable, new_name } => {
+                check_name(&config.limits, new_name).map_err(violation)?;
+                Ok(check_name(&config.limits, variable).is_ok())
+            }
+            ClientMessage::Delete { variable } => Ok(check_name(&config.limits, variable).is_ok()),
+            _ => Ok(false),
         }
     }
 
@@ -572,37 +773,9 @@ impl<P: Policy> Hub<P> {
         variables: Variables<'_>,
     ) -> Verdict {
         let (config, is_scratch) = (self.config.clone(), dialect == Dialect::Scratch);
-        let limits = &config.limits;
-        if room_id.is_empty() || room_id.len() > limits.max_room_id {
-            return Err(violation(ViolationKind::RoomId(room_id.len())));
-        }
-        if username.is_empty() || username.len() > limits.max_username {
-            return Err(violation(ViolationKind::UsernameLength(username.len())));
-        }
-        if !self.policy.accepts_username(room_id, username) {
-            return Err(violation(ViolationKind::UsernameRefused));
-        }
         let found = self.rooms.find(is_scratch, room_id);
-        let mut known = BTreeMap::new();
-        for (name, value) in variables.iter() {
-            if name.is_empty() || name.len() > limits.max_name {
-                return Err(violation(ViolationKind::NameLength(name.len())));
-            }
-            if value.len() > limits.max_value {
-                return Err(violation(ViolationKind::ValueLength(value.len())));
-            }
-            let value = ValueRef::Text(value);
-            let author = Author { connection: id, room: room_id, username };
-            if found.is_none() && !self.policy.accepts_value(author, &name, &value) {
-                return Err(violation(ViolationKind::ValueRefused));
-            }
-            if known.insert(name, value).is_some() {
-                return Err(violation(ViolationKind::DuplicateVariable));
-            }
-            if known.len() > limits.variables(dialect) {
-                return Err(violation(ViolationKind::TooManyVariables));
-            }
-        }
+        let known =
+            self.check_handshake(id, dialect, room_id, username, variables, found.is_none())?;
         let number = if let Some(number) = found {
             self.check_place(number, username, &known)?;
             self.rooms.revive(number);
@@ -621,6 +794,45 @@ impl<P: Policy> Hub<P> {
         };
         self.join(id, number, username, found.is_some());
         Ok(())
+    }
+
+    /// The variables of a handshake, if it is acceptable by itself; `creates`: with their values.
+    fn check_handshake<'a>(
+        &mut self,
+        id: ConnId,
+        dialect: Dialect,
+        room_id: &str,
+        username: &str,
+        variables: Variables<'a>,
+        creates: bool,
+    ) -> Result<BTreeMap<Cow<'a, str>, ValueRef<'a>>, ConnectionError> {
+        let limits = &self.config.limits;
+        if room_id.is_empty() || room_id.len() > limits.max_room_id {
+            return Err(violation(ViolationKind::RoomId(room_id.len())));
+        }
+        if username.is_empty() || username.len() > limits.max_username {
+            return Err(violation(ViolationKind::UsernameLength(username.len())));
+        }
+        if !self.policy.accepts_username(room_id, username) {
+            return Err(violation(ViolationKind::UsernameRefused));
+        }
+        let mut known = BTreeMap::new();
+        for (name, value) in variables.iter() {
+            check_name(limits, &name).map_err(violation)?;
+            let value = ValueRef::Text(value);
+            check_value(limits, &value).map_err(violation)?;
+            let author = Author { connection: id, room: room_id, username };
+            if creates && !self.policy.accepts_value(author, &name, &value) {
+                return Err(violation(ViolationKind::ValueRefused));
+            }
+            if known.insert(name, value).is_some() {
+                return Err(violation(ViolationKind::DuplicateVariable));
+            }
+            if known.len() > limits.variables(dialect) {
+                return Err(violation(ViolationKind::TooManyVariables));
+            }
+        }
+        Ok(known)
     }
 
     /// Whether there is a place in this room for somebody.
@@ -702,13 +914,11 @@ impl<P: Policy> Hub<P> {
             if !room.is_scratch {
                 return Err(violation(ViolationKind::UnknownVariable));
             }
-            if variable.is_empty() || variable.len() > limits.max_name {
-                return Err(violation(ViolationKind::NameLength(variable.len())));
-            }
+            check_name(limits, variable).map_err(violation)?;
         }
         let author = Author { connection: id, room: &room.id, username: &member.username };
-        let kind = if value.as_str().len() > limits.max_value {
-            Some(ViolationKind::ValueLength(value.as_str().len()))
+        let kind = if let Err(kind) = check_value(limits, value) {
+            Some(kind)
         } else if !policy.accepts_value(author, variable, value) {
             Some(ViolationKind::ValueRefused)
         } else {
@@ -738,22 +948,77 @@ impl<P: Policy> Hub<P> {
         Ok(())
     }
 
-    /// Renames a variable, or deletes it (R3).
-    fn rename(&mut self, id: ConnId, variable: &str, new_name: Option<&str>) -> Verdict {
+    /// A set that was settled elsewhere.
+    fn apply_set(
+        &mut self,
+        number: u32,
+        by: ConnId,
+        variable: &str,
+        value: &ValueRef<'_>,
+    ) -> Result<(), ApplyError> {
         let Self { slots, rooms, config, .. } = self;
-        let Some(member) = member(slots, id.slot) else { return Ok(()) };
-        let number = member.room;
-        let Some(room) = rooms.get_mut(number) else { return Ok(()) };
-        if let Some(name) = new_name {
-            if name.is_empty() || name.len() > config.limits.max_name {
-                return Err(violation(ViolationKind::NameLength(name.len())));
+        let room = rooms.get_mut(number).ok_or(ApplyError::UnknownRoom)?;
+        let limits = &config.limits;
+        check_value(limits, value)?;
+        check_type(room.is_scratch, value)?;
+        let seq = room.next;
+        let key = if let Some(found) = room.variables.get_mut(variable) {
+            found.set(value, seq, by);
+            found.id
+        } else {
+            if !room.is_scratch {
+                return Err(ApplyError::UnknownVariable);
             }
+            check_name(limits, variable)?;
+            if room.variables.len() >= limits.max_scratch_variables {
+                return Err(ViolationKind::TooManyVariables.into());
+            }
+            room.variables.insert(variable.into(), Variable::new(value, seq, by));
+            seq
+        };
+        let message =
+            ServerMessage::Set { variable: Cow::Borrowed(variable), value: value.clone() };
+        let author = slots.get(by.slot as usize).map_or(SPELLINGS, Slot::spelling);
+        let encoded = room.encode(&message, author);
+        if room.is_scratch {
+            if let Some(member) = member(slots, by.slot) {
+                member.names(variable);
+            }
+        }
+        self.announce(by, number, key, None, encoded);
+        Ok(())
+    }
+
+    /// A client renames a variable, or deletes it.
+    fn rename_by(&mut self, id: ConnId, variable: &str, new_name: Option<&str>) -> Verdict {
+        let Some(number) = member(&mut self.slots, id.slot).map(|member| member.room) else {
+            return Ok(());
+        };
+        match self.rename(number, id, variable, new_name) {
+            Err(ApplyError::Limit(kind)) => Err(violation(kind)),
+            // R3: what can't be done is ignored.
+            _ => Ok(()),
+        }
+    }
+
+    /// Renames a variable, or deletes it (R3).
+    fn rename(
+        &mut self,
+        number: u32,
+        id: ConnId,
+        variable: &str,
+        new_name: Option<&str>,
+    ) -> Result<(), ApplyError> {
+        let Self { slots, rooms, config, .. } = self;
+        let room = rooms.get_mut(number).ok_or(ApplyError::UnknownRoom)?;
+        if let Some(name) = new_name {
+            check_name(&config.limits, name)?;
             if room.variables.contains_key(name) {
-                return Ok(());
+                return Err(ApplyError::NameTaken);
             }
         }
         if !room.variables.contains_key(variable) {
-            return Ok(());
+            return Err(ApplyError::UnknownVariable);
         }
         let message = match new_name {
             Some(name) => {
@@ -761,7 +1026,8 @@ impl<P: Policy> Hub<P> {
             }
             None => ServerMessage::Delete { variable: variable.into() },
         };
-        let (texts, cost) = room.encode(&message, spelling(Dialect::Scratch));
+        let author = slots.get(id.slot as usize).map_or(SPELLINGS, Slot::spelling);
+        let (texts, cost) = room.encode(&message, author);
         // What was merged so far stays before it.
         let mut lost = Vec::new();
         for &number in &room.members {
@@ -778,7 +1044,7 @@ impl<P: Policy> Hub<P> {
         if let Some(name) = new_name {
             found.named = seq;
             room.variables.insert(name.into(), found);
-            if let Some(member) = self::member(slots, id.slot) {
+            if let Some(member) = member(slots, id.slot) {
                 member.names(name);
             }
         }
@@ -866,6 +1132,16 @@ impl<P: Policy> Hub<P> {
                 slot.make_ready(number, ready);
             }
         }
+    }
+}
+
+/// Whether a room may have such a value: numbers are of the Scratch dialect.
+fn check_type(is_scratch: bool, value: &ValueRef<'_>) -> Result<(), ApplyError> {
+    match value {
+        ValueRef::Number(number) if !is_scratch || !is_number(number) => {
+            Err(ApplyError::NotInDialect)
+        }
+        _ => Ok(()),
     }
 }
 

@@ -80,13 +80,19 @@ impl Rooms {
 
     /// Makes the room go that has been empty longest. Tells whether there was one.
     pub(super) fn remove_longest_empty(&mut self) -> bool {
-        let Some((_, number)) = self.empty.pop_first() else { return false };
+        let Some((_, number)) = self.empty.first() else { return false };
+        self.remove_empty(*number);
+        true
+    }
+
+    /// Makes an empty room go.
+    pub(super) fn remove_empty(&mut self, number: u32) {
+        self.revive(number);
         if let Some(room) = self.places.get_mut(number as usize).and_then(Option::take) {
             if let Some(names) = self.names.get_mut(usize::from(room.is_scratch)) {
                 names.remove(&room.id);
             }
             self.free.push(number);
         }
-        true
     }
 }

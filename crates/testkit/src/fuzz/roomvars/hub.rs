@@ -6,7 +6,8 @@ use std::sync::Arc;
 use std::time::{Duration, Instant};
 
 use roomvars_proto::{
-    CloseCode, CloseFrame, ConnId, Dialect, Hub, HubConfig, HubEvent, Limits, Message,
+    ApplyError, ClientMessage, CloseCode, CloseFrame, ConnId, Dialect, Hub, HubConfig, HubEvent,
+    Limits, Message, ServerMessage, ViolationKind,
 };
 
 use crate::epoch;
@@ -14,7 +15,7 @@ use crate::fuzz::Input;
 use crate::model::hub::{self as model, State, changes, rate_limit};
 
 /// The first three bytes.
-fn config(input: &mut Input<'_>) -> (HubConfig, Option<(u32, u32)>) {
+fn config(input: &mut Input<'_>) -> (HubConfig, Option<(u32, u32)>, bool) {
     let [first, second, third] = [input.byte(), input.byte(), input.byte()];
     let pick = |byte: u8, of: [usize; 4]| of[usize::from(byte & 3)];
     let limits = Limits::default().max_room_id(4).max_username(4).max_name(4).max_value(12);
@@ -36,7 +37,8 @@ fn config(input: &mut Input<'_>) -> (HubConfig, Option<(u32, u32)>) {
     if let Some(rate) = rate {
         config = config.rate_limit(rate_limit(rate));
     }
-    (config, rate)
+    // What can't be applied is said again, which would count.
+    (config, rate, rate.is_none() && third & 4 != 0)
 }
 
 /// What is done next: a byte of kind and of whom, and one or two of what.
@@ -150,6 +152,8 @@ struct Both {
     model: model::Hub,
     start: Instant,
     config: Arc<HubConfig>,
+    /// What clients want is proposed, and then applied.
+    proposes: bool,
     /// Of all connections, by the number that the model knows them by.
     ids: Vec<ConnId>,
     dialects: Vec<Dialect>,
@@ -249,8 +253,39 @@ impl Both {
 
     fn input(&mut self, who: usize, text: &[u8]) {
         let Some((number, id)) = self.seat(who) else { return };
-        self.hub.handle_input(self.now(), id, &Message::text(text.to_vec()));
+        let message = Message::text(text.to_vec());
+        if self.proposes {
+            self.propose(id, &message);
+        } else {
+            self.hub.handle_input(self.now(), id, &message);
+        }
         self.model.input(number, text);
+    }
+
+    /// As a hub that isn't alone, and yet is.
+    fn propose(&mut self, id: ConnId, message: &Message) {
+        let now = self.now();
+        let Some(proposed) = self.hub.propose(now, id, message) else { return };
+        let change = match proposed {
+            ClientMessage::Set { variable, value } => ServerMessage::Set { variable, value },
+            ClientMessage::Create { variable, value } => ServerMessage::Create { variable, value },
+            ClientMessage::Rename { variable, new_name } => {
+                ServerMessage::Rename { variable, new_name }
+            }
+            ClientMessage::Delete { variable } => ServerMessage::Delete { variable },
+            _ => return self.hub.handle_input(now, id, message),
+        };
+        let one = self.hub.connection(id).expect("is connected");
+        let (is_scratch, room) = (one.dialect == Dialect::Scratch, one.room.expect("is in a room"));
+        let room = room.to_owned();
+        match self.hub.apply(now, is_scratch, &room, Some(id), &change) {
+            Ok(()) | Err(ApplyError::UnknownVariable | ApplyError::NameTaken) => {}
+            // Only what others do makes it too much.
+            Err(ApplyError::Limit(ViolationKind::TooManyVariables)) => {
+                self.hub.handle_input(now, id, message);
+            }
+            Err(error) => panic!("{error}: {change:?}"),
+        }
     }
 
     fn take_all(&mut self) {
@@ -359,13 +394,14 @@ impl Both {
 /// They don't.
 pub fn hub(fuzz: &[u8]) {
     let mut input = Input(fuzz);
-    let (config, rate) = config(&mut input);
+    let (config, rate, proposes) = config(&mut input);
     let (start, config) = (epoch(), Arc::new(config));
     let mut both = Both {
         hub: Hub::new(config.clone(), start),
         model: model::Hub::new((*config).clone(), rate),
         start,
         config,
+        proposes,
         ids: Vec::new(),
         dialects: Vec::new(),
         seats: Vec::new(),
@@ -398,10 +434,19 @@ fn company(settings: [u8; 3], of_scratch: bool) -> Vec<u8> {
 /// Some lives of a hub: those five under every setting, and steps out of a series of numbers.
 pub(super) fn seeds() -> Vec<(String, Vec<u8>)> {
     let mut seeds = Vec::new();
-    for (at, settings) in
-        [[2, 0, 0], [1, 64, 0], [0, 0, 0], [6, 64, 0], [27, 0, 0], [1, 128, 3], [18, 96, 0]]
-            .into_iter()
-            .enumerate()
+    for (at, settings) in [
+        [2, 0, 0],
+        [1, 64, 0],
+        [0, 0, 0],
+        [6, 64, 0],
+        [27, 0, 0],
+        [1, 128, 3],
+        [18, 96, 0],
+        [2, 0, 4],
+        [1, 64, 4],
+    ]
+    .into_iter()
+    .enumerate()
     {
         for of_scratch in [false, true] {
             let mut life = company(settings, of_scratch);
