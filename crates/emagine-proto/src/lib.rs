@@ -1,3 +1,7 @@
+// Of two definitions of a link the first counts: these are for here, those in the README for elsewhere.
+//! [spec]: crate::spec
+//! [changelog]: crate::changelog
+#![cfg_attr(feature = "std", doc = "[session]: crate::Session")]
 #![doc = include_str!("../README.md")]
 #![no_std]
 #![cfg_attr(docsrs, feature(doc_cfg))]
@@ -48,3 +52,7 @@ pub use smallwire_core::{End, Session};
 /// documentation refer to.
 #[doc = include_str!("../SPEC.md")]
 pub mod spec {}
+
+/// What has changed, version by version.
+#[doc = include_str!("../CHANGELOG.md")]
+pub mod changelog {}

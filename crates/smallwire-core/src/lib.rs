@@ -1,3 +1,6 @@
+// Of two definitions of a link the first counts: these are for here, those in the README for elsewhere.
+//! [changelog]: crate::changelog
+#![cfg_attr(feature = "std", doc = "[session]: crate::Session")]
 #![doc = include_str!("../README.md")]
 #![no_std]
 #![cfg_attr(docsrs, feature(doc_cfg))]
@@ -34,3 +37,7 @@ pub use secret::Secret;
 #[cfg(feature = "std")]
 pub use session::{End, Session};
 pub use websocket::{CloseFrame, Message};
+
+/// What has changed, version by version.
+#[doc = include_str!("../CHANGELOG.md")]
+pub mod changelog {}
