@@ -337,8 +337,8 @@ fn head_packet<'a>(outgoing: &Outgoing<u32>, head: &'a Bytes) -> ClientPacketRef
 /// The latest is enough, if the one before it hasn't been taken yet.
 fn progress(c: &mut ClientConnection, outgoing: &Outgoing<u32>) {
     let (request, parts) = (RequestId(outgoing.id), outgoing.remaining().saturating_add(1));
-    // And the head.
-    let arrived = outgoing.arrived.saturating_add(1);
+    // And the head. A part that was sent twice has two results.
+    let arrived = outgoing.arrived.saturating_add(1).min(parts);
     let event = ClientEvent::Progress { request, arrived, parts };
     let is_before = |event: &ClientEvent| matches!(event, ClientEvent::Progress { request: before, .. } if *before == request);
     match c.last_event().filter(|last| is_before(last)) {

@@ -2908,6 +2908,26 @@ fn step4_a_client_hears_how_far_a_long_message_is() {
 }
 
 #[test]
+fn step4_no_more_than_all_of_a_long_message_arrives() {
+    let (mut client, now) = client();
+    let request = client.send_message(now, ROOM, &text(2)).unwrap();
+    let part = part_okay(request.number()).map(|_| &b""[..]);
+    hears(&mut client, now, &[part; 5]);
+    assert_eq!(events(&mut client), [ClientEvent::Progress { request, arrived: 2, parts: 2 }]);
+}
+
+#[test]
+fn step4_progress_of_one_long_message_replaces_none_of_another() {
+    let (mut client, now) = client();
+    let requests = [text(2), text(3)].map(|text| client.send_message(now, ROOM, &text).unwrap());
+    let heads = requests.map(|request| head_okay(request.number()).map(|_| &b""[..]));
+    hears(&mut client, now, &heads);
+    let [a, b] = requests;
+    let progress = |request, parts| ClientEvent::Progress { request, arrived: 1, parts };
+    assert_eq!(events(&mut client), [progress(a, 2), progress(b, 3)]);
+}
+
+#[test]
 fn step5_who_asks_twice_is_let_in_once() {
     let (mut server, now) = member();
     let room = RoomId::from_counter(1);
