@@ -10,9 +10,7 @@ use smallwire_core::clock::{NEVER, Time};
 use smallwire_core::{End, Secret, Session};
 
 use crate::connection::{Connection, Endpoint, Side, delegate_session};
-use crate::long::{
-    Added, Assemblies, Due, Known, Outgoing, Resend, Times, cut, most_bytes, part_len,
-};
+use crate::long::{Added, Assemblies, Due, Known, Outgoing, PART, Resend, Times, cut, most_bytes};
 use crate::{
     Alias, Base64, ClientConfig, ClientEvent, ClientMessageId, ClientPacketRef, ContentError,
     ContentErrorKind, DecodeError, DropReason, Email, FromServer, HeadCountStatus, JoinRoomStatus,
@@ -108,7 +106,8 @@ impl Client {
         side.log_in(c, &packet, Login::Registering)
     }
 
-    /// Says something in a room, as a long message if it is longer than 3000 bytes (steps 3 and 4). One
+    /// Says something in a room, as a long message if it is longer than 3000 bytes or what `max_packet` lets be said
+    /// in one packet (steps 3 and 4). One
     /// [`ClientEvent::Outcome`] will tell how it ended.
     ///
     /// # Errors
@@ -127,14 +126,14 @@ impl Client {
         }
         let number = side.next_number(c)?;
         let client_message_id = ClientMessageId::from_counter(number);
-        let codec = &c.codec();
-        if message.len() <= part_len(codec) {
-            let message = Base64::of(message);
-            let packet = ClientPacketRef::ShortMessage { client_message_id, room, message };
-            c.send(|codec, out| packet.encode(codec, out))?;
+        let short =
+            ClientPacketRef::ShortMessage { client_message_id, room, message: Base64::of(message) };
+        if message.len() <= PART && c.send_if_it_fits(|codec, out| short.encode(codec, out))? {
             side.open(c, number, What::Message);
             return Ok(RequestId(number));
         }
+        // At least two: there is more around a part than around a short message.
+        let codec = &c.codec();
         let parts = cut(message, codec, c.limits()).ok_or_else(|| SendError::TooLong {
             len: message.len(),
             limit: most_bytes(codec, c.limits()),
@@ -552,8 +551,9 @@ impl ClientSide {
         use {HeadCountStatus as Tp, LongMessageStatus as M, LongRoomStatus as Rid};
         let Some((at, outgoing)) = self.going(id) else { return };
         if (remaining, room, message) == (Tp::Okay, Rid::Okay, M::Okay) {
-            outgoing.accepted = true;
-            progress(c, outgoing);
+            if !core::mem::replace(&mut outgoing.accepted, true) {
+                progress(c, outgoing);
+            }
             self.fill(c);
         } else {
             self.long_ended(c, at, Outcome::HeadRefused { remaining, room, message });

@@ -236,6 +236,17 @@ impl<S: Side> Connection<S> {
         Ok(())
     }
 
+    /// The same, but a packet that is too long is no error: gives whether it is sent.
+    pub(crate) fn send_if_it_fits(
+        &mut self,
+        write: impl FnOnce(&CodecConfig, &mut Vec<u8>) -> Result<(), EncodeError>,
+    ) -> Result<bool, SendError> {
+        match self.send(write) {
+            Err(SendError::Encode(EncodeError::PacketTooLong { .. })) => Ok(false),
+            sent => sent.map(|()| true),
+        }
+    }
+
     /// Whether anything can be sent at all.
     pub(crate) fn check_sendable(&self) -> Result<(), SendError> {
         if self.has_ended() {
@@ -395,8 +406,9 @@ impl<S: Side> Endpoint<S> {
             }
             decoder.set_byte_order(c.receives);
             decoder.seek(input);
-            c.position = decoder.offset();
-            let was_skipping = decoder.malformed().is_some();
+            let skipped = decoder.malformed().map(|bad| bad.offset);
+            c.position = skipped.unwrap_or(decoder.offset());
+            let was_skipping = skipped.is_some();
             let in_finish = c.eof && input.is_empty();
             let handled = match if in_finish { decoder.finish() } else { decoder.decode(input) } {
                 Ok(Some(packet)) => side.handle_packet(c, packet),

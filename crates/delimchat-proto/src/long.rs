@@ -14,12 +14,14 @@ use crate::{CodecConfig, Limits, RoomId};
 /// How many finished messages are remembered.
 const REMEMBERED: usize = 64;
 
-/// Payload bytes that go into one part (D1), and into the packet around it (D5).
+/// Payload bytes that go into one packet (D1).
+pub(crate) const PART: usize = crate::MAX_BASE64 / 4 * 3;
+
+/// Payload bytes that go into one part, and into the packet around it (D5).
 pub(crate) fn part_len(codec: &CodecConfig) -> usize {
     // What is around it in a LongMessageDeliveryHead, the largest.
     const AROUND: usize = 1 + (1 + 4) + (1 + 16) + (1 + 8) + 1 + 1;
-    let chars = codec.packet_limit().saturating_sub(AROUND).min(crate::MAX_BASE64);
-    (chars / 4).saturating_mul(3)
+    (codec.packet_limit().saturating_sub(AROUND) / 4).saturating_mul(3).min(PART)
 }
 
 /// A message of several parts, in order, readable as one [`Buf`] without having been joined (step 4).

@@ -2900,6 +2900,9 @@ fn step4_a_client_hears_how_far_a_long_message_is() {
     let progress = |arrived| ClientEvent::Progress { request, arrived, parts: 4 };
     hears(&mut client, now, &[head]);
     assert_eq!(events(&mut client), [progress(1)]);
+    // It is no progress when it comes again.
+    hears(&mut client, now, &[head]);
+    assert_eq!(events(&mut client), []);
     // Only the latest waits.
     hears(&mut client, now, &[part, part]);
     assert_eq!(events(&mut client), [progress(3)]);
@@ -2932,10 +2935,11 @@ fn step5_who_asks_twice_is_let_in_once() {
     let (mut server, now) = member();
     let room = RoomId::from_counter(1);
     says(&mut server, now, &[join(room, b""), join(room, b"")]);
-    for event in events(&mut server) {
-        let ServerEvent::JoinRoom { id, .. } = event else { panic!("{event:?}") };
-        server.accept_join(now, id).unwrap();
-    }
+    let let_in = events(&mut server).into_iter().map(|event| match event {
+        ServerEvent::JoinRoom { id, .. } => server.accept_join(now, id),
+        other => panic!("{other:?}"),
+    });
+    assert_eq!(let_in.collect::<Vec<_>>(), [Ok(()), Err(AnswerError)]);
     let told = [JoinRoomStatus::Okay, JoinRoomStatus::AlreadyInRoom];
     assert_eq!(sent(&mut server), told.map(|status| join_result(room, status)));
     assert_eq!(server.rooms(), [room, ROOM]);
@@ -2964,4 +2968,43 @@ fn step2_what_another_try_would_only_repeat_is_no_reason_to_connect_again() {
     for error in [SessionError::LoginTimeout, SessionError::UnexpectedEof { offset: 7 }] {
         assert!(error.should_reconnect(), "{error}");
     }
+}
+
+#[test]
+fn step4_what_fits_into_a_packet_is_no_long_message() {
+    let is_short = |max_packet: u16, len: usize| {
+        let codec = codec().max_packet(max_packet);
+        let (mut client, now) = client_of(ClientConfig::default().codec(codec));
+        client.send_message(now, ROOM, &vec![7; len]).unwrap();
+        matches!(sent_by(&mut client)[..], [ClientPacket::ShortMessage { .. }])
+    };
+    for (max_packet, len) in [(21, 3), (37, 15), (100, 60), (4017, 3000), (4033, 3000)] {
+        assert!(is_short(max_packet, len), "{max_packet}, {len}");
+    }
+    for (max_packet, len) in [(100, 61), (4016, 3000), (8192, 3001)] {
+        assert!(!is_short(max_packet, len), "{max_packet}, {len}");
+    }
+    // A delivery has its names, too; as a long message it has none.
+    let is_delivered_short = |max_packet: u16, name: &str, len: usize| {
+        let codec = codec().max_packet(max_packet);
+        let (mut server, now) = member_of(ServerConfig::default().codec(codec));
+        server.deliver(now, uid(1), ROOM, name, "", &vec![7; len]).unwrap();
+        matches!(sent(&mut server)[..], [ServerPacket::ShortMessageDelivery { .. }])
+    };
+    assert!(is_delivered_short(200, "bob", 123));
+    assert!(!is_delivered_short(200, "a-rather-long-username", 123));
+    assert!(!is_delivered_short(200, "bob", 126));
+    // The largest part fills its packet.
+    assert!(!is_delivered_short(34 + 4, "bobby", 3) && !is_delivered_short(34 + 4, "bob", 6));
+}
+
+#[test]
+fn step1_what_is_held_and_broken_is_where_it_begins() {
+    let (mut server, now) = guest(ServerConfig::default());
+    let bytes = [&from_client(&codec(), &[login()])[..], b"\x50\xFF1234xbroken"].concat();
+    server.handle_input(now, &bytes);
+    server.handle_input(now, b"more\0");
+    server.refuse_login(now, LoginRefusal::Password).unwrap();
+    let Some(End::Error(SessionError::Violation(violation))) = server.ended() else { panic!() };
+    assert_eq!(violation.offset, login_len());
 }

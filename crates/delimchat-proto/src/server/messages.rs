@@ -6,7 +6,7 @@ use bytes::Bytes;
 
 use super::{Question, ServerConnection, ServerSide, Talk, answer};
 use crate::connection::Side;
-use crate::long::{Added, Known, Outgoing, Resend, Times, cut, most_bytes, part_len};
+use crate::long::{Added, Known, Outgoing, PART, Resend, Times, cut, most_bytes};
 use crate::{
     Alias, AnswerError, Authorization, Base64, ClientMessageId, HeadCountStatus, LongMessageStatus,
     LongRoomStatus, MessageId, PartNumberStatus, RoomId, SendError, ServerConfig, ServerEvent,
@@ -102,17 +102,23 @@ impl ServerSide {
         alias: &str,
         message: &[u8],
     ) -> Result<(), SendError> {
-        if message.len() > part_len(&c.codec()) {
-            let parts = cut(message, &c.codec(), c.limits());
-            let parts = parts.ok_or_else(|| too_long(c, message.len()))?;
+        self.check_new(unique_id)?;
+        let short = ServerPacketRef::ShortMessageDelivery {
+            unique_id,
+            room,
+            username: Username::from(username),
+            alias: Alias::from(alias),
+            message: Base64::of(message),
+        };
+        if message.len() > PART || !c.send_if_it_fits(|codec, out| short.encode(codec, out))? {
+            let mut parts =
+                cut(message, &c.codec(), c.limits()).ok_or_else(|| too_long(c, message.len()))?;
+            if parts.len() == 1 {
+                // At least one part follows the head.
+                parts.push(Bytes::new());
+            }
             return self.deliver_long(c, unique_id, room, parts);
         }
-        self.check_new(unique_id)?;
-        let (username, alias) = (Username::from(username), Alias::from(alias));
-        let message = Base64::of(message);
-        let packet =
-            ServerPacketRef::ShortMessageDelivery { unique_id, room, username, alias, message };
-        c.send(|codec, out| packet.encode(codec, out))?;
         let unacked = &mut self.talk().unacked;
         unacked.push_back(unique_id);
         if unacked.len() > c.limits().max_unacked {

@@ -134,11 +134,11 @@ impl Server {
         Ok(())
     }
 
-    /// Lets the client into a room (step 5). Tell those in it with [`user_joined`](Self::user_joined). A client that
-    /// is in already, as it asked twice, is told so.
+    /// Lets the client into a room (step 5). Tell those in it with [`user_joined`](Self::user_joined).
     ///
     /// # Errors
-    /// It awaits no answer, or the client is in `max_rooms` rooms: it has been told that it isn't authorized.
+    /// It awaits no answer; or it is told why it isn't let in: it is in the room, having asked twice, or in
+    /// `max_rooms`.
     pub fn accept_join(&mut self, now: Instant, id: JoinId) -> Result<(), AnswerError> {
         let (c, side) = self.0.at(now);
         let room = side.take_question(c, id.0, Question::room)?;
@@ -153,7 +153,7 @@ impl Server {
                 (_, false) => JoinRoomStatus::NotAuthorized,
             },
         );
-        if is_in { Ok(()) } else { Err(AnswerError) }
+        if is_in && !was_in { Ok(()) } else { Err(AnswerError) }
     }
 
     /// Doesn't let the client into a room (step 5).
@@ -216,7 +216,8 @@ impl Server {
         Ok(())
     }
 
-    /// Delivers a message to the client, as a long one if it is longer than 3000 bytes: then without the names of
+    /// Delivers a message to the client, as a long one if it is longer than 3000 bytes or what `max_packet` lets be
+    /// said in one packet: then without the names of
     /// who said it, which the protocol has no place for (steps 3 and 4). `unique_id` is yours; one
     /// [`Received`](ServerEvent::Received) or [`Unacknowledged`](ServerEvent::Unacknowledged) will have it.
     ///
