@@ -98,9 +98,11 @@ class Browser(Child):
                 await self.call("Browser.close")
         with suppress(TimeoutError):
             await asyncio.wait_for(self.process.wait(), 5)
-        await super().stop()
-        os.close(self.writing)
-        shutil.rmtree(self.directory, ignore_errors=True)
+        try:
+            await super().stop()
+        finally:
+            os.close(self.writing)
+            shutil.rmtree(self.directory, ignore_errors=True)
 
 
 class Tab:
