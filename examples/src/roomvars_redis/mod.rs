@@ -9,6 +9,8 @@
 //! doesn't go back to where the server stands) it forgets what it has and closes the clients that it concerns,
 //! with a code after which they come again; then it starts from what Redis has.
 //!
+//! A client's next message is read when Redis has its last one: that is all that waits here of each.
+//!
 //! All that touches the hub, and what is known of its rooms, happens in the hub's task.
 
 mod room;
