@@ -27,9 +27,10 @@ use crate::websocket::{Failure, PROTOCOL_ERROR, WebSocket, write_all};
 /// What waits for the hub's task. It takes it as fast as it can; beyond that nobody reads.
 const MAX_TOLD: usize = 256;
 
-/// Messages after which a burst is long enough, and bytes of them.
+/// Messages after which a burst is long enough, and bytes of them: one batch is, as with more a thousand
+/// clients that fall behind take memory for them all.
 const BURST: usize = 64;
-const BURST_BYTES: usize = 16 * 1024;
+const BURST_BYTES: usize = 12 * 1024;
 
 /// What a socket's task tells the hub's.
 enum Told<P> {
