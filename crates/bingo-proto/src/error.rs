@@ -164,6 +164,14 @@ mod session {
         },
     }
 
+    impl SessionError {
+        /// Whether to connect again, after a [`Backoff`](crate::Backoff)'s delay: yes after all but a refusal,
+        /// which another try would only repeat (conversation, step 2).
+        pub fn should_reconnect(&self) -> bool {
+            !matches!(self, Self::Refused { .. })
+        }
+    }
+
     /// How the peer broke the protocol, and where.
     #[derive(Debug, Clone, Copy, PartialEq, Eq, Error)]
     #[error("{kind} at byte {offset}")]

@@ -52,7 +52,7 @@ pub use json::{from_json, to_json};
 pub use message::{ClientMessage, MessageId, OpCode, Role, ServerMessage};
 #[cfg(feature = "std")]
 pub use server::Server;
-pub use smallwire_core::Secret;
+pub use smallwire_core::{Backoff, Secret};
 #[cfg(feature = "std")]
 pub use smallwire_core::{End, Session};
 

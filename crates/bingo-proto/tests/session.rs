@@ -203,6 +203,8 @@ fn step2_refused_with_a_text() {
         assert_eq!(pair.server.session.ended(), Some(&End::Clean));
         pair.run_for(SECOND);
         let refused = SessionError::Refused { text: "unknown login".into() };
+        // It would be again.
+        assert!(!refused.should_reconnect() && SessionError::PingTimeout.should_reconnect());
         assert_eq!(pair.client.session.ended(), Some(&End::Error(refused)));
         assert!(pair.client.events.is_empty());
 
