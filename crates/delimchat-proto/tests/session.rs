@@ -2552,6 +2552,12 @@ fn step4_a_client_that_cannot_send_asks_and_answers_nothing_more() {
     client.handle_timeout(now + 2 * SECOND);
     let heard: Vec<_> = sent_by(&mut client).iter().map(ClientPacket::name).collect();
     assert_eq!(heard, ["long_message_next", "long_message_next"]);
+    // What it couldn't ask for then it asks for later, as often as may be.
+    let rounds = (2..10).filter(|round| {
+        client.handle_timeout(now + 2 * round * SECOND);
+        sent_by(&mut client).iter().any(|packet| packet.name() == "resend_delivery_next")
+    });
+    assert_eq!(rounds.count(), 3);
 }
 
 #[test]
@@ -2994,6 +3000,10 @@ fn step4_what_fits_into_a_packet_is_no_long_message() {
     assert!(is_delivered_short(200, "bob", 123));
     assert!(!is_delivered_short(200, "a-rather-long-username", 123));
     assert!(!is_delivered_short(200, "bob", 126));
+    let codec = codec().max_packet(34 + 3);
+    let (mut server, now) = member_of(ServerConfig::default().codec(codec));
+    let too_long = server.deliver(now, uid(1), ROOM, "bobby", "", b"one");
+    assert_eq!(too_long, Err(SendError::TooLong { len: 3, limit: 0 }));
     // The largest part fills its packet.
     assert!(!is_delivered_short(34 + 4, "bobby", 3) && !is_delivered_short(34 + 4, "bob", 6));
 }
