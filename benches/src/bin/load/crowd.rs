@@ -16,6 +16,9 @@ use crate::server::Server;
 const SENDER: Token = Token(usize::MAX - 1);
 const TICK: Token = Token(usize::MAX - 2);
 
+/// Latencies that are kept: of the first sets of a long run, as all would take gigabytes.
+const LATENCIES: usize = 1 << 22;
+
 /// How long all may take to hear what is on its way.
 const PATIENCE: Duration = Duration::from_secs(20);
 
@@ -323,6 +326,7 @@ impl Pace {
         let now = Instant::now();
         let first = self.sent.len().saturating_sub(usize::try_from(last).unwrap_or(0));
         let sets = self.sent.range(first..).take(usize::try_from(news).unwrap_or(0));
-        self.latencies.extend(sets.map(|sent| now - *sent));
+        let left = LATENCIES.saturating_sub(self.latencies.len());
+        self.latencies.extend(sets.take(left).map(|sent| now - *sent));
     }
 }
