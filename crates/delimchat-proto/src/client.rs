@@ -107,8 +107,7 @@ impl Client {
     }
 
     /// Says something in a room, as a long message if it is longer than 3000 bytes or what `max_packet` lets be said
-    /// in one packet (steps 3 and 4). One
-    /// [`ClientEvent::Outcome`] will tell how it ended.
+    /// in one packet (steps 3 and 4). One [`ClientEvent::Outcome`] will tell how it ended.
     ///
     /// # Errors
     /// Nothing is sent: not logged in, ended, too much waiting, too many requests or long messages open, empty or
@@ -339,10 +338,11 @@ fn progress(c: &mut ClientConnection, outgoing: &Outgoing<u32>) {
     // And the head. A part that was sent twice has two results.
     let arrived = outgoing.arrived.saturating_add(1).min(parts);
     let event = ClientEvent::Progress { request, arrived, parts };
-    let is_before = |event: &ClientEvent| matches!(event, ClientEvent::Progress { request: before, .. } if *before == request);
-    match c.last_event().filter(|last| is_before(last)) {
-        Some(last) => *last = event,
-        None => c.push_event(event, 0),
+    match c.last_event() {
+        Some(last @ &mut ClientEvent::Progress { request: before, .. }) if before == request => {
+            *last = event;
+        }
+        _ => c.push_event(event, 0),
     }
 }
 

@@ -111,12 +111,8 @@ impl ServerSide {
             message: Base64::of(message),
         };
         if message.len() > PART || !c.send_if_it_fits(|codec, out| short.encode(codec, out))? {
-            let mut parts =
-                cut(message, &c.codec(), c.limits()).ok_or_else(|| too_long(c, message.len()))?;
-            if parts.len() == 1 {
-                // At least one part follows the head.
-                parts.push(Bytes::new());
-            }
+            let parts = cut(message, &c.codec(), c.limits());
+            let parts = parts.ok_or_else(|| too_long(c, message.len()))?;
             return self.deliver_long(c, unique_id, room, parts);
         }
         let unacked = &mut self.talk().unacked;
@@ -214,9 +210,13 @@ impl ServerSide {
         c: &mut ServerConnection,
         unique_id: UniqueId,
         room: RoomId,
-        parts: Vec<Bytes>,
+        mut parts: Vec<Bytes>,
     ) -> Result<(), SendError> {
         self.check_new(unique_id)?;
+        if parts.len() == 1 {
+            // At least one part follows the head.
+            parts.push(Bytes::new());
+        }
         if self.talk.as_ref().map_or(0, |talk| talk.going.len()) >= c.limits().max_outgoing {
             return Err(SendError::TooManyLong);
         }

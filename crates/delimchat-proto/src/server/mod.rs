@@ -278,11 +278,8 @@ impl Server {
             let cut = cut(&whole, &c.codec(), c.limits());
             parts = cut.ok_or_else(|| too_long(c, whole.len()))?;
         }
-        match parts.len() {
-            0 => return Err(SendError::Empty),
-            // At least one part follows the head.
-            1 => parts.push(Bytes::new()),
-            _ => {}
+        if parts.is_empty() {
+            return Err(SendError::Empty);
         }
         side.deliver_long(c, unique_id, room, parts)
     }
