@@ -64,9 +64,14 @@ where
     }
 }
 
-impl<S> Socket<S> for TcpStream
+/// A byte stream.
+#[derive(Debug)]
+pub struct ByteStream<T>(pub T);
+
+impl<S, T> Socket<S> for ByteStream<T>
 where
     S: Session<Input = [u8], Transmit: Buf + Send> + Send,
+    T: AsyncRead + AsyncWrite + Unpin + Send,
 {
     async fn drive<A>(
         self,
@@ -77,7 +82,7 @@ where
     where
         A: App<S, Command: Send> + Send,
     {
-        tcp::drive(session, self, commands, app).await
+        tcp::drive(session, self.0, commands, app).await
     }
 }
 

@@ -19,7 +19,7 @@ use tokio::net::TcpStream;
 use tokio::time::timeout;
 
 use crate::args::split;
-use crate::client::{self, Command, Host, NotDone, Note, Protocol, Tell};
+use crate::client::{self, ByteStream, Command, Host, NotDone, Note, Protocol, Tell};
 use crate::delimchat_args::{room, room_name, user_name};
 use crate::delimchat_server::Password;
 
@@ -411,7 +411,7 @@ fn not_done(error: SendError) -> NotDone {
 
 impl Protocol for Chatter {
     type Session = Client;
-    type Socket = TcpStream;
+    type Socket = ByteStream<TcpStream>;
     type Event = ClientEvent;
     type Order = Order;
 
@@ -422,7 +422,7 @@ impl Protocol for Chatter {
             let stream = stream.await.unwrap_or_else(|_| Err(ErrorKind::TimedOut.into()))?;
             // What people say is small and wants to be there at once.
             stream.set_nodelay(true)?;
-            Ok(stream)
+            Ok(ByteStream(stream))
         }
     }
 

@@ -7,14 +7,9 @@ use std::task::{Context, Poll, ready};
 use std::time::Instant;
 
 use anyhow::{Context as _, ensure};
-use bytes::Buf;
-use smallwire_core::{End, Session};
-use smallwire_examples::app::App;
-use smallwire_examples::client::Socket;
-use smallwire_examples::tcp;
 use tokio::io::{AsyncRead, AsyncWrite, ReadBuf};
 use tokio::net::TcpStream;
-use tokio::sync::mpsc::{self, UnboundedReceiver, UnboundedSender, unbounded_channel};
+use tokio::sync::mpsc::{UnboundedReceiver, UnboundedSender, unbounded_channel};
 use tokio::time::timeout;
 
 use crate::PATIENCE;
@@ -44,23 +39,6 @@ impl Tee {
         if !bytes.is_empty() {
             let _ = self.chunks.send(Chunk { direction, at: Instant::now(), bytes: bytes.into() });
         }
-    }
-}
-
-impl<S> Socket<S> for Tee
-where
-    S: Session<Input = [u8], Transmit: Buf + Send> + Send,
-{
-    async fn drive<A>(
-        self,
-        session: &mut S,
-        commands: &mut mpsc::Receiver<A::Command>,
-        app: &mut A,
-    ) -> io::Result<End<S::Error>>
-    where
-        A: App<S, Command: Send> + Send,
-    {
-        tcp::drive(session, self, commands, app).await
     }
 }
 

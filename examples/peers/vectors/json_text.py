@@ -237,6 +237,15 @@ def message(text, known, behind="not_json"):
     return Message(value)
 
 
+def decoded(read, settings, vector, data):
+    """The one message of a vector, or why it isn't one."""
+    settings = settings | vector.get("config", {})
+    try:
+        return [read(vector["from"], settings, data)], None
+    except Wrong as wrong:
+        return [], wrong.error
+
+
 def op_message(data, most, keys):
     """The message of a protocol of op-codes, and its op."""
     if len(data) > most:

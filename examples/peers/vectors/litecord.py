@@ -1,6 +1,6 @@
 """litecord's messages, by its SPEC.md."""
 
-from json_text import Wrong, compact, op_message, quoted
+from json_text import Wrong, compact, decoded, op_message, quoted
 
 KEYS = ("hb_interval", "password", "w", "a", "n", "r")
 LONGEST_INTERVAL = 2**53
@@ -21,11 +21,7 @@ SETTINGS = {"directions": "both-ways", "max_message": 1 << 20}
 
 
 def decode(vector, data):
-    settings = SETTINGS | vector.get("config", {})
-    try:
-        return [read(vector["from"], settings, data)], None
-    except Wrong as wrong:
-        return [], wrong.error
+    return decoded(read, SETTINGS, vector, data)
 
 
 def read(sender, settings, data):

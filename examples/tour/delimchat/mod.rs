@@ -6,7 +6,7 @@ use std::sync::Arc;
 
 use anyhow::Context;
 use delimchat_proto::{ByteOrder, ClientConfig, ClientEvent, End, Secret, ServerConfig};
-use smallwire_examples::client::Note;
+use smallwire_examples::client::{ByteStream, Note};
 use smallwire_examples::delimchat_client::{Chatter, Credentials};
 use smallwire_examples::delimchat_server::{Options, serve};
 use tokio::io::{AsyncReadExt, AsyncWriteExt};
@@ -213,7 +213,7 @@ async fn connect(
     });
     let chatter = Chatter::new(Arc::new(config), credentials, None);
     let noted = |note: &Note<_>| !matches!(note, Note::Ended(_));
-    Ok(Client::start(tee, frames, chatter, noted))
+    Ok(Client::start(ByteStream(tee), frames, chatter, noted))
 }
 
 async fn greeted(trace: &mut Trace, client: &mut Chat, guest: &str) -> anyhow::Result<()> {
