@@ -29,7 +29,7 @@ struct Args {
     /// How long one measurement takes, after a second of warming up
     #[arg(long, default_value_t = 5)]
     seconds: u32,
-    /// Sets a second when paced; in a soak [default: 80 % of what the server can do]
+    /// Sets a second when paced; in a soak [default: 80 % of what the server can do for as many clients]
     #[arg(long)]
     rate: Option<u32>,
     /// Sets that may be on their way to the slowest receiver; the default is what the server keeps
@@ -177,16 +177,17 @@ fn row(mode: &str, receivers: usize, figures: &Figures) {
 
 /// Some that stall, and some that come and go, beside those that always read.
 fn soak(args: &Args, program: &Path, receivers: usize) -> anyhow::Result<()> {
+    let guests = receivers / 10 + 1;
     let rate = if let Some(rate) = args.rate {
         rate
     } else {
-        let mut crowd = start(args, program, Mode::Unbatched, receivers, None)?;
+        let all = receivers + 2 * guests;
+        let mut crowd = start(args, program, Mode::Unbatched, all, None)?;
         let most = measure(&mut crowd, args.seconds.min(5))?;
-        row("unbatched", receivers, &most);
+        row("unbatched", all, &most);
         u32::try_from(most.sets * 8 / 10)?
     };
     let mut crowd = start(args, program, Mode::Soak, receivers, Some(rate))?;
-    let guests = receivers / 10 + 1;
     for _ in 0..guests {
         crowd.join(Kind::Stalling)?;
         crowd.join(Kind::Passing)?;
