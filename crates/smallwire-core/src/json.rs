@@ -59,7 +59,7 @@ pub fn between<'a>(text: &'a str, before: &[u8], after: &[u8]) -> &'a str {
 #[inline(always)]
 pub fn to_token(rest: &[u8]) -> &[u8] {
     match rest {
-        [..=b' ', ..] => skip_whitespace(rest),
+        [0..=b' ', ..] => skip_whitespace(rest),
         _ => rest,
     }
 }
@@ -349,7 +349,7 @@ pub fn to_special(mut rest: &[u8]) -> &[u8] {
         }
         rest = later;
     }
-    while let [b' ' | b'!' | b'#'..=b'[' | b']'.., later @ ..] = rest {
+    while let [b' ' | b'!' | b'#'..=b'[' | b']'..=0xFF, later @ ..] = rest {
         rest = later;
     }
     rest
