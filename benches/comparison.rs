@@ -13,7 +13,7 @@ use twilight_model::gateway::event::GatewayEventDeserializer;
 pub(crate) type Seen = (u64, usize);
 
 /// Messages that are timed at once: the small ones take a few nanoseconds.
-const MESSAGES: usize = 64;
+pub(crate) const MESSAGES: usize = 64;
 
 /// The cases of one comparison, one right after the other.
 pub(crate) struct Comparison<'c, 't> {

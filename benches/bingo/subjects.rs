@@ -14,7 +14,7 @@ use tokio_util::codec::{Decoder as _, LengthDelimitedCodec};
 use tungstenite::protocol::{Role, WebSocketConfig};
 use tungstenite::{Message, WebSocket};
 
-use crate::streams::Reads;
+use super::streams::Reads;
 
 #[inline]
 fn see(opcode: u8, payload: usize) {

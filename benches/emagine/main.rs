@@ -16,12 +16,8 @@ use crate::comparison::{Comparison, Seen, to_writer, twilight};
 use crate::subjects::{Heartbeat, Message, Ready};
 use crate::texts::{
     ACK, HEARTBEAT, MESSAGE, MESSAGE_KEYS, MESSAGE_NESTED, NESTED_KEYS, READY, TIME, USER,
+    delivered,
 };
-
-/// What stands under `message`.
-fn delivered(text: &str) -> &str {
-    text.strip_prefix(r#"{"op":3,"message":"#).unwrap().strip_suffix('}').unwrap()
-}
 
 fn decode(c: &mut Criterion) {
     let config = black_box(CodecConfig::default());

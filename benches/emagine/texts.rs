@@ -26,3 +26,8 @@ pub(crate) const MESSAGE_OP_2: &str = r#"{"op":2,"message":{"id":"5e25a0f3c1a4f2
 /// As many bytes of one that has twice the keys and less to say, some of it in escapes.
 pub(crate) const MESSAGE_NESTED: &str = r#"{"op":3,"message":{"id":"5e25a0f3c1a4f20017b3d1f9","channel":"general","author":{"id":"5e259da8c1a4f20017b3d1e6","name":"Ada King","bot":false},"content":"Good morning! Has anybody seen the \"draft\" for issue 7? It was due on Friday, I think.","mentions":[],"attachments":null,"sent":1579523400000}}"#;
 pub(crate) const NESTED_KEYS: usize = 7;
+
+/// What stands under `message`.
+pub(crate) fn delivered(text: &str) -> &str {
+    text.strip_prefix(r#"{"op":3,"message":"#).unwrap().strip_suffix('}').unwrap()
+}

@@ -13,16 +13,7 @@ use criterion::{criterion_group, criterion_main, measurement::WallTime};
 use roomvars_proto::{Dialect, Message};
 use smallwire_benches::Crowd;
 
-use crate::peers::{Naive, Queues, Server, Set, batch};
-
-/// What the sender says, again and again.
-fn sets() -> Vec<Set> {
-    let names = ["turn", "☁ score", "player 1 x", "player 1 y", "☁ high scores"];
-    let values = ["7", "-118.5", "41891.25", "1990", "0234837290963675442001000234", "12"];
-    let set =
-        |at: usize| (names[at % names.len()].to_owned(), values[at % values.len()].to_owned());
-    (0..10).map(set).collect()
-}
+use crate::peers::{Naive, Queues, Server, batch, round, sets};
 
 /// The cases of one comparison, one right after the other.
 struct Comparison<'c> {
@@ -56,26 +47,6 @@ impl Comparison<'_> {
                 });
             });
         });
-    }
-}
-
-/// All sets, each taken at once by all, or all of them together.
-#[inline]
-fn round<S: Server>(
-    server: &mut S,
-    sets: &[Message],
-    is_collecting: bool,
-    mut look: impl FnMut(S::Who, &S::Message),
-) {
-    for set in sets {
-        server.handle_input(set);
-        if !is_collecting {
-            server.take_all(&mut look);
-        }
-    }
-    if is_collecting {
-        server.flush();
-        server.take_all(look);
     }
 }
 

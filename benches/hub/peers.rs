@@ -11,6 +11,15 @@ use smallwire_benches::Crowd;
 /// A variable and its value.
 pub(crate) type Set = (String, String);
 
+/// What the sender says, again and again.
+pub(crate) fn sets() -> Vec<Set> {
+    let names = ["turn", "☁ score", "player 1 x", "player 1 y", "☁ high scores"];
+    let values = ["7", "-118.5", "41891.25", "1990", "0234837290963675442001000234", "12"];
+    let set =
+        |at: usize| (names[at % names.len()].to_owned(), values[at % values.len()].to_owned());
+    (0..10).map(set).collect()
+}
+
 /// A server of one room with one client that sets and others that hear it.
 pub(crate) trait Server {
     /// A receiver.
@@ -28,6 +37,26 @@ pub(crate) trait Server {
     fn take_all(&mut self, look: impl FnMut(Self::Who, &Self::Message));
 
     fn text(message: &Self::Message) -> &str;
+}
+
+/// All sets, each taken at once by all, or all of them together.
+#[inline]
+pub(crate) fn round<S: Server>(
+    server: &mut S,
+    sets: &[Message],
+    is_collecting: bool,
+    mut look: impl FnMut(S::Who, &S::Message),
+) {
+    for set in sets {
+        server.handle_input(set);
+        if !is_collecting {
+            server.take_all(&mut look);
+        }
+    }
+    if is_collecting {
+        server.flush();
+        server.take_all(look);
+    }
 }
 
 /// Ours.

@@ -11,8 +11,8 @@ use serde_json::value::RawValue;
 use serde_json::{Value, json};
 use sonic_rs::{JsonContainerTrait as _, JsonValueTrait as _};
 
+use super::texts::{Member, WHAT};
 use crate::comparison::Seen;
-use crate::texts::{Member, WHAT};
 
 /// What a client says.
 #[inline]

@@ -8,7 +8,7 @@ use roomvars_proto::{Batch, BatchWriter, CodecConfig, ServerMessage};
 use serde::Deserialize;
 use serde_json::{Value, json};
 
-use crate::texts::Set;
+use super::texts::Set;
 
 /// Who is told of the sets.
 pub(crate) trait Sink {
@@ -89,7 +89,7 @@ macro_rules! derived {
             use serde::de::DeserializeOwned;
             use serde::{Deserialize, Serialize};
 
-            use crate::subjects::Sink;
+            use super::Sink;
 
             /// As one writes it first.
             #[derive(Deserialize)]
