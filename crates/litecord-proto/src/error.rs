@@ -165,7 +165,8 @@ mod session {
     pub struct Violation {
         /// What it did.
         pub kind: ViolationKind,
-        /// Where, in bytes from the start of the message.
+        /// Where, in bytes from the start of the message: of its text, also of a compressed one's; of the
+        /// zlib stream where that is broken or becomes too long (L8).
         pub offset: u64,
     }
 

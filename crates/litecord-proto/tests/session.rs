@@ -1449,6 +1449,18 @@ mod zlib {
     }
 
     #[test]
+    fn l8_offsets_are_of_the_text_or_of_the_stream_where_that_is_wrong() {
+        let config = Arc::new(config().zlib(true));
+        let offset = |stream: &[u8]| match server_got_stream(&config, stream).ended() {
+            Some(End::Error(SessionError::Violation(violation))) => violation.offset,
+            other => panic!("no violation: {other:?}"),
+        };
+        assert_eq!(offset(&compressed(br#"{"op":4,"w":7,"a":[],"n":1}"#)), 12);
+        let whole = compressed(br#"{"op":2}"#);
+        assert_eq!(offset(&[&whole[..], b"?"].concat()), whole.len() as u64);
+    }
+
+    #[test]
     fn l8_a_stream_cut_short_broken_or_with_anything_behind_closes_with_1007() {
         let config = Arc::new(config().zlib(true));
         let whole = compressed(br#"{"op":6,"w":"to be cut","a":["anywhere"]}"#);
