@@ -18,7 +18,7 @@ use crate::{
 ///
 /// Made when the WebSocket stands; how it is driven is told at [`Session`]. It answers the server's
 /// Hello with the token, sends heartbeats and acknowledges the server's by itself, and reports
-/// everything else as a [`ClientEvent`].
+/// everything else as a [`ClientEvent`]. Messages go from the server to the client only (step 3).
 ///
 /// ```
 /// use emagine_proto::{Client, ClientEvent, Config, Server, ServerEvent, Session};
@@ -65,7 +65,7 @@ impl Client {
         Ok(Self(Endpoint { common, side }))
     }
 
-    /// Whether the server has let us in (step 2).
+    /// Whether the server has let us in (step 2); still so after the end.
     pub fn is_ready(&self) -> bool {
         matches!(self.0.side, ClientSide::Ready)
     }

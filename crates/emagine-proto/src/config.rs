@@ -2,7 +2,8 @@
 #[derive(Debug, Clone, Copy, PartialEq, Eq)]
 #[non_exhaustive]
 pub struct CodecConfig {
-    /// Longest message taken or made, in bytes of text; default 1 MiB (E4).
+    /// Longest message taken or made, in bytes of text; default 1 MiB (E4). A session says Hello and sends
+    /// heartbeats and their acks however little it is.
     pub max_message: usize,
 }
 

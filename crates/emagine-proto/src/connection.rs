@@ -287,7 +287,7 @@ macro_rules! delegate_session {
             /// event (step 4).
             ///
             /// # Errors
-            /// Nothing is sent: ended, no Hello yet, or four are outstanding.
+            /// Nothing is sent: ended, four are outstanding, or a client has heard no Hello yet.
             pub fn heartbeat(&mut self, now: Instant) -> Result<(), SendError> {
                 self.0.heartbeat(now)
             }
@@ -297,8 +297,10 @@ macro_rules! delegate_session {
                 self.close_with(now, CloseFrame::new(CloseCode::NORMAL.0, ""));
             }
 
-            /// Ends the session with a close frame of your choice; what is queued is still to be
-            /// sent. Libraries send codes 1000–1003, 1007–1014 and 3000–4999 only.
+            /// Ends the session with a close frame of your choice, such as
+            /// `CloseFrame::new(CloseCode::GOING_AWAY.0, "see you")`; what is queued is still to be sent, and
+            /// nothing happens if the session has ended already. Libraries send codes 1000–1003, 1007–1014 and
+            /// 3000–4999 only.
             pub fn close_with(&mut self, now: Instant, frame: CloseFrame) {
                 self.0.close(now, frame);
             }

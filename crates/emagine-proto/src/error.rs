@@ -93,7 +93,7 @@ pub enum EncodeError {
         limit: usize,
     },
     /// A heartbeat interval over 2^53 ms (E5).
-    #[error("a heartbeat interval of {0} ms")]
+    #[error("a heartbeat interval of {0} ms is too long")]
     IntervalTooLong(u64),
     /// The sender's role may not send this (E2).
     #[error("{0} from the wrong side")]
@@ -146,6 +146,7 @@ mod session {
     impl SessionError {
         /// Whether to connect again, after a [`Backoff`](crate::Backoff)'s delay: yes after all but
         /// a refused token, which would be refused again (step 6).
+        /// So is a clean end one to connect again after, unless you brought it about yourself.
         pub fn should_reconnect(&self) -> bool {
             !matches!(self, Self::Closed { code: CloseCode::IDENTIFY_FAILED, .. })
         }
@@ -184,10 +185,10 @@ mod session {
         #[error("{0} out of turn")]
         OutOfTurn(OpCode),
         /// A heartbeat interval under `min_heartbeat_interval` (E5).
-        #[error("a heartbeat interval of {0} ms")]
+        #[error("a heartbeat interval of {0} ms is too short")]
         IntervalTooShort(u64),
         /// A `time` longer than `max_time` (E3).
-        #[error("a time of {0} bytes")]
+        #[error("a time of {0} bytes is too long")]
         TimeTooLong(usize),
         /// More heartbeats than may be outstanding (step 4).
         #[error("too many heartbeats")]

@@ -14,7 +14,7 @@ pub enum ClientEvent {
         /// How often both sides send a heartbeat.
         heartbeat_interval: Duration,
     },
-    /// The server has let us in (step 2).
+    /// The server has let us in (step 2): what to [`reset`](crate::Backoff::reset) a backoff at.
     Ready {
         /// As whom.
         user: Box<str>,

@@ -250,7 +250,8 @@ impl<'a> ClientMessage<'a> {
     }
 
     /// Appends the message to `dst` as compact JSON (E3); an unknown one, and JSON in any other, as it
-    /// is, so JSON of all 128 levels makes a message that is too deep to be read.
+    /// is, so JSON of all 128 levels makes a message that is too deep to be read. A `&mut [u8]` is left with
+    /// what is still free of it.
     ///
     /// # Errors
     /// It is longer than `max_message`, its sender may not send it (E2), or `dst` is of fixed size
@@ -332,7 +333,8 @@ impl<'a> ServerMessage<'a> {
     }
 
     /// Appends the message to `dst` as compact JSON (E3); an unknown one, and JSON in any other, as it
-    /// is, so JSON of all 128 levels makes a message that is too deep to be read.
+    /// is, so JSON of all 128 levels makes a message that is too deep to be read. A `&mut [u8]` is left with
+    /// what is still free of it.
     ///
     /// # Errors
     /// It is longer than `max_message`, its interval is over 2^53 (E5), its sender may not send it

@@ -107,7 +107,7 @@ impl Server {
         Ok(())
     }
 
-    /// Whether the client has been let in (step 2).
+    /// Whether the client has been let in (step 2); still so after the end.
     pub fn is_ready(&self) -> bool {
         matches!(self.0.side, ServerSide::Ready)
     }

@@ -15,7 +15,8 @@ pub enum Directions {
 pub struct CodecConfig {
     /// Who may send what; default: both sides (L1).
     pub directions: Directions,
-    /// Longest message taken or made, in bytes of text; default 1 MiB (L6).
+    /// Longest message taken or made, in bytes of text; default 1 MiB (L6). A session says Hello and sends
+    /// heartbeats and their acks however little it is.
     pub max_message: usize,
 }
 
@@ -75,7 +76,8 @@ mod session {
         /// application decides about each. A client says its password when it is made.
         pub password: Option<Secret<Box<str>>>,
         /// How often a server wants to hear a heartbeat, told in its Hello; default 10 s. Whole
-        /// milliseconds, at least 1 ms (L7).
+        /// milliseconds, from 1 ms to 2^53 ms (L7); clients with the default configuration refuse less than
+        /// 100 ms.
         pub heartbeat_interval: Duration,
         /// How much longer than that a server waits; default 1 s (step 4). A heartbeat stands in line
         /// behind everything else: where much is sent at once, allow for the time that it takes.
@@ -83,9 +85,11 @@ mod session {
         /// The shortest interval that a client does as it is told; default 100 ms (L7).
         pub min_heartbeat_interval: Duration,
         /// On a client from the start to the Hello; on a server from the start to the HelloAck, and
-        /// from there to the decision; default 10 s (steps 1 and 2).
+        /// from there to the decision; default 10 s (steps 1 and 2). Zero is over at once, `Duration::MAX`
+        /// never. An application that decides more slowly turns clients away for good: they are told
+        /// 4001, as if their password were wrong.
         pub handshake_timeout: Duration,
-        /// From a request to its response; default 5 s (step 5).
+        /// From a request to its response, the same for all; default 5 s (step 5).
         pub request_timeout: Duration,
         /// Whether messages are compressed, which both sides have agreed on (L8); default no. If so,
         /// plain ones are still understood.

@@ -96,7 +96,7 @@ pub enum EncodeError {
     #[error("the arguments are not an array")]
     ArgsNotAnArray,
     /// A heartbeat interval over 2^53 ms (L7).
-    #[error("a heartbeat interval of {0} ms")]
+    #[error("a heartbeat interval of {0} ms is too long")]
     IntervalTooLong(u64),
     /// The sender's role may not send this (L1).
     #[error("{0} from the wrong side")]
@@ -154,6 +154,7 @@ mod session {
     impl SessionError {
         /// Whether to connect again, after a [`Backoff`](crate::Backoff)'s delay: yes after all but
         /// a refused password, which would be refused again (step 6).
+        /// So is a clean end one to connect again after, unless you brought it about yourself.
         pub fn should_reconnect(&self) -> bool {
             !matches!(self, Self::Closed { code: CloseCode::AUTHENTICATION_FAILED, .. })
         }
@@ -164,7 +165,8 @@ mod session {
     pub struct Violation {
         /// What it did.
         pub kind: ViolationKind,
-        /// Where, in bytes from the start of the message.
+        /// Where, in bytes from the start of the message: of its text, also of a compressed one's; of the
+        /// zlib stream where that is broken or becomes too long (L8).
         pub offset: u64,
     }
 
@@ -201,10 +203,10 @@ mod session {
         #[error("too much before authentication")]
         TooMuchHeld,
         /// A heartbeat interval under `min_heartbeat_interval` (L7).
-        #[error("a heartbeat interval of {0} ms")]
+        #[error("a heartbeat interval of {0} ms is too short")]
         IntervalTooShort(u64),
         /// A nonce longer than `max_nonce` (L5).
-        #[error("a nonce of {0} bytes")]
+        #[error("a nonce of {0} bytes is too long")]
         NonceTooLong(usize),
         /// A second open request with the same nonce (L5).
         #[error("a second open request with the same nonce")]

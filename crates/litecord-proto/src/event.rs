@@ -16,7 +16,8 @@ pub enum ClientEvent {
         /// How often it is told that we are alive.
         heartbeat_interval: Duration,
     },
-    /// The server answers, so the password was right (step 2).
+    /// The server answers, so the password was right (step 2): what to [`reset`](crate::Backoff::reset) a
+    /// backoff at.
     Authenticated,
     /// The server has heard a heartbeat.
     HeartbeatAck {
@@ -126,7 +127,8 @@ pub enum Outcome {
     Closed,
 }
 
-/// The handle of a request that we made: its nonce on the wire, 1, 2, 3, … (L5).
+/// The handle of a request that we made: its nonce on the wire, 1, 2, 3, … (L5). In another session the
+/// same number is another request.
 #[derive(Debug, Clone, Copy, PartialEq, Eq, PartialOrd, Ord, Hash)]
 pub struct RequestId(pub(crate) u64);
 
@@ -137,9 +139,16 @@ impl RequestId {
     }
 }
 
-/// The handle of a request that the peer made; unique in its session.
+/// The handle of a request that the peer made. It counts in its session only: in another, which numbers
+/// its own from 1 as well, it would answer another request, so keep it with the connection.
 #[derive(Debug, Clone, Copy, PartialEq, Eq, PartialOrd, Ord, Hash)]
 pub struct PeerRequestId(pub(crate) u64);
+
+impl fmt::Display for RequestId {
+    fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
+        self.0.fmt(f)
+    }
+}
 
 impl fmt::Display for PeerRequestId {
     fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {

@@ -289,7 +289,9 @@ impl<'a> ClientMessage<'a> {
         }
     }
 
-    /// Appends the message to `dst` as compact JSON (L2); an unknown one as it is.
+    /// Appends the message to `dst` as compact JSON (L2); an unknown one, and JSON in any other, as it is,
+    /// so JSON of all 128 levels makes a message that is too deep to be read. A `&mut [u8]` is left with
+    /// what is still free of it.
     ///
     /// # Errors
     /// It is longer than `max_message`, its arguments are no array (L4), its sender may not send it
@@ -371,7 +373,9 @@ impl<'a> ServerMessage<'a> {
         }
     }
 
-    /// Appends the message to `dst` as compact JSON (L2); an unknown one as it is.
+    /// Appends the message to `dst` as compact JSON (L2); an unknown one, and JSON in any other, as it is,
+    /// so JSON of all 128 levels makes a message that is too deep to be read. A `&mut [u8]` is left with
+    /// what is still free of it.
     ///
     /// # Errors
     /// It is longer than `max_message`, its arguments are no array (L4), its interval is over 2^53

@@ -86,7 +86,7 @@ impl Server {
         }
     }
 
-    /// Whether the client has been let in.
+    /// Whether the client has been let in; still so after the end.
     pub fn is_authenticated(&self) -> bool {
         matches!(self.0.side.stage, Stage::Authenticated)
     }

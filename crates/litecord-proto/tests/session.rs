@@ -756,6 +756,19 @@ fn step5_whatever_is_open_when_the_connection_is_lost_ends_closed() {
 }
 
 #[test]
+fn step5_handles_count_in_their_session_only() {
+    let config = Arc::new(config());
+    let [mut one, mut other] = ["7", "8"].map(|n| server_got(&config, true, &[&ask(n)]));
+    let asked = one.request(epoch(), "x", &[0; 0]).unwrap();
+    assert_eq!((asked.to_string(), asked.nonce()), ("1".into(), 1));
+    let Some(ServerEvent::Request { id, .. }) = one.poll_event() else { panic!() };
+    assert_eq!(id.to_string(), "1");
+    // It is that of the other's request, too.
+    other.respond(epoch(), id, &0).unwrap();
+    assert_eq!(sent(&mut other), [r#"{"op":5,"n":8,"r":0}"#]);
+}
+
+#[test]
 fn step5_max_pending_requests_of_ours_and_no_more() {
     for (configured, effective) in [(0, 1), (1, 1), (2, 2), (1024, 1024)] {
         let limits = Limits::default().max_pending(configured);
@@ -1433,6 +1446,18 @@ mod zlib {
         let ack = compressed(br#"{"op":1,"password":"hunter2"}"#);
         server.handle_input(epoch(), &binary(&ack));
         assert!(server.is_authenticated());
+    }
+
+    #[test]
+    fn l8_offsets_are_of_the_text_or_of_the_stream_where_that_is_wrong() {
+        let config = Arc::new(config().zlib(true));
+        let offset = |stream: &[u8]| match server_got_stream(&config, stream).ended() {
+            Some(End::Error(SessionError::Violation(violation))) => violation.offset,
+            other => panic!("no violation: {other:?}"),
+        };
+        assert_eq!(offset(&compressed(br#"{"op":4,"w":7,"a":[],"n":1}"#)), 12);
+        let whole = compressed(br#"{"op":2}"#);
+        assert_eq!(offset(&[&whole[..], b"?"].concat()), whole.len() as u64);
     }
 
     #[test]
