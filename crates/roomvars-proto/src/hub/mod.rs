@@ -36,10 +36,11 @@ use crate::{
 #[derive(Debug, Clone, Copy, PartialEq, Eq, Hash)]
 #[non_exhaustive]
 pub enum HubEvent {
-    /// The client has joined a room; [`Hub::connection`] tells which, and as whom.
+    /// The client has joined a room; [`Hub::connection`] tells which, and as whom, as long as it is there.
     Joined,
-    /// The connection is over but for what [`Hub::poll_transmit`] still has of it;
-    /// [`Hub::ended`] tells why. Comes once, unless you [`disconnect`](Hub::disconnect) it yourself.
+    /// The connection is over but for what [`Hub::poll_transmit`] still has of it; [`Hub::ended`] tells why.
+    /// Where it was, and as whom, the hub no longer knows: keep it since [`Joined`](Self::Joined), if you need it.
+    /// Comes once, unless you [`disconnect`](Hub::disconnect) it yourself.
     Ended,
 }
 
@@ -51,9 +52,9 @@ pub struct ConnectionInfo<'a> {
     pub id: ConnId,
     /// What it speaks.
     pub dialect: Dialect,
-    /// The id of the room it is in, if it is in one.
+    /// The id of the room it is in; `None` before its handshake and after its end.
     pub room: Option<&'a str>,
-    /// Its name there.
+    /// Its name there; `None` as `room` is.
     pub username: Option<&'a str>,
     /// Bytes of text that wait for it, without line breaks. An upper estimate while it is to be told of names
     /// that are gone, in place of too many renames.
@@ -63,7 +64,7 @@ pub struct ConnectionInfo<'a> {
 }
 
 /// A room, for whoever watches a hub.
-#[derive(Debug, Clone, Copy)]
+#[derive(Clone, Copy)]
 pub struct RoomInfo<'a>(&'a Room);
 
 impl<'a> RoomInfo<'a> {
@@ -88,6 +89,18 @@ impl<'a> RoomInfo<'a> {
     }
 }
 
+/// Shows how much there is; values can be long, and somebody's.
+impl fmt::Debug for RoomInfo<'_> {
+    fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
+        f.debug_struct("RoomInfo")
+            .field("id", &self.id())
+            .field("is_scratch", &self.is_scratch())
+            .field("clients", &self.clients())
+            .field("variables", &self.variables().len())
+            .finish()
+    }
+}
+
 /// The rooms of a server, with all connections in them, as one state machine that does no I/O.
 ///
 /// The embedder owns the sockets and the clock. For each WebSocket it asks for a handle with
@@ -105,13 +118,22 @@ impl<'a> RoomInfo<'a> {
 /// - Call [`poll_transmit`](Self::poll_transmit) only when the socket can take more: so the hub sees
 ///   who is slow, and merges what waits for it (step 6). A connection that is slow delays no other.
 /// - [`poll_event`](Self::poll_event) tells who joined and who ended, in the order of the connections'
-///   first news.
+///   first news. Ask after each call, not after several: what came next may have ended who joined, and
+///   [`connection`](Self::connection) no longer tells where it was.
 /// - Then sleep until [`poll_timeout`](Self::poll_timeout), and call
 ///   [`handle_timeout`](Self::handle_timeout); early, late or for no reason does no harm.
 ///
 /// A connection that the hub ends ([`HubEvent::Ended`], [`ended`](Self::ended)) is no member any more.
 /// What is left of it is a close frame, which [`poll_transmit`](Self::poll_transmit) gives; send it and
 /// close the socket, then `disconnect`. Handles of connections that are gone do nothing anywhere.
+///
+/// A hub takes input at any time: nothing that it keeps grows by it beyond the limits, and who sends too much
+/// is for `rate_limit`. It has no sign of life of its own: a client that is gone without a word keeps its
+/// place and its name until you call `disconnect`, so send WebSocket pings, and give up connections that don't
+/// answer. To shut down, [`kick`](Self::kick) all [`connections`](Self::connections) with
+/// [`CloseCode::GOING_AWAY`], and go on until they are gone.
+///
+/// The application has no client's place, but may set variables as well, by [`apply`](Self::apply).
 ///
 /// ```
 /// use roomvars_proto::{CloseCode, Dialect, Hub, HubConfig, HubEvent, Message};
@@ -213,7 +235,7 @@ impl<P: Policy> Hub<P> {
     /// A WebSocket stands, whose client speaks this dialect. Its handshake is awaited (step 1).
     ///
     /// # Errors
-    /// There are `max_connections` already. Close the WebSocket with 4003.
+    /// There are `max_connections` already. Close the WebSocket with [`CloseCode::OVERLOADED`].
     pub fn connect(&mut self, now: Instant, dialect: Dialect) -> Result<ConnId, Full> {
         self.clock.advance(now, true);
         let in_use = self.slots.len().saturating_sub(self.free.len());
@@ -327,9 +349,23 @@ impl<P: Policy> Hub<P> {
     /// that [proposed](Self::propose) it, which is then not told, or of somebody else. No policy is asked.
     /// The change is a set, create, rename or delete.
     ///
+    /// In a hub that is alone, its application changes variables by it, with nobody as their author:
+    ///
+    /// ```
+    /// # use roomvars_proto::{ApplyError, Hub, HubConfig, ServerMessage};
+    /// # use std::{sync::Arc, time::Instant};
+    /// # let now = Instant::now();
+    /// # let mut hub = Hub::new(Arc::new(HubConfig::default()), now);
+    /// # hub.restore(now, false, "lobby", &[("news", "".into())])?;
+    /// let news = ServerMessage::Set { variable: "news".into(), value: "closing at ten".into() };
+    /// hub.apply(now, false, "lobby", None, &news)?;
+    /// # assert_eq!(hub.room(false, "lobby").unwrap().variables().next().unwrap().1.as_str(), "closing at ten");
+    /// # Ok::<(), ApplyError>(())
+    /// ```
+    ///
     /// # Errors
-    /// It can't be made here: the room isn't what it is elsewhere, or the limits differ. Nothing has
-    /// changed.
+    /// It can't be made here: the room isn't there, or isn't what it is elsewhere, the room's dialect has no
+    /// such thing, or the limits differ. Nothing has changed.
     pub fn apply(
         &mut self,
         now: Instant,
@@ -366,8 +402,8 @@ impl<P: Policy> Hub<P> {
     /// that name without clients is replaced.
     ///
     /// # Errors
-    /// There are clients in it, or it is more than the limits allow. Nothing has changed, but an empty room
-    /// may have made room for it.
+    /// There are clients in it, a variable stands twice or has a value that the dialect has not, or it is more
+    /// than the limits allow. Nothing has changed, but an empty room may have made room for it.
     pub fn restore(
         &mut self,
         now: Instant,
@@ -416,7 +452,8 @@ impl<P: Policy> Hub<P> {
         self.end(id, End::Error(ConnectionError::ConnectionLost), None);
     }
 
-    /// Closes a connection with a code of your choice (step 7); see [`Dialect::kick_code`].
+    /// Closes a connection with a code of your choice (step 7); see [`Dialect::kick_code`]. Libraries send codes
+    /// 1000–1003, 1007–1014 and 3000–4999 only. One that has ended already isn't told.
     pub fn kick(&mut self, now: Instant, id: ConnId, code: CloseCode) {
         self.clock.advance(now, true);
         self.close(id, ConnectionError::Kicked(code));
