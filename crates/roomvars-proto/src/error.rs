@@ -133,7 +133,7 @@ mod session {
         #[error("the server violated the protocol: {0}")]
         Violation(Violation),
         /// The server closed, with a code that isn't a normal end (R4).
-        #[error("closed by the server: {code} {reason}")]
+        #[error("closed by the server: {code}{}{reason}", space_before(reason))]
         Closed {
             /// What it says.
             code: CloseCode,
@@ -153,6 +153,10 @@ mod session {
                 Self::Violation(_) | Self::ConnectionLost => true,
             }
         }
+    }
+
+    fn space_before(reason: &str) -> &'static str {
+        if reason.is_empty() { "" } else { " " }
     }
 
     /// Why a connection of a hub ended, when it didn't end cleanly.
@@ -177,7 +181,7 @@ mod session {
         #[error("fallen too far behind")]
         TooFarBehind,
         /// The client closed, with a code that isn't a normal end.
-        #[error("closed by the client: {code} {reason}")]
+        #[error("closed by the client: {code}{}{reason}", space_before(reason))]
         Closed {
             /// What it says.
             code: CloseCode,
@@ -370,7 +374,7 @@ mod session {
     #[derive(Debug, Clone, Copy, PartialEq, Eq, Error)]
     #[non_exhaustive]
     pub enum SendError {
-        /// The session has ended.
+        /// The session has ended, or will as soon as the events that wait are taken.
         #[error("the session has ended")]
         Ended,
         /// `max_transmit_bytes` wait to be sent: try again when some have been.

@@ -110,6 +110,15 @@ fn r5_what_no_room_would_take_is_an_error_for_the_caller() {
     assert_eq!(number("1.0", Scratch), Err(JoinError::Encode(EncodeError::NotANumber)));
     let error = JoinError::Encode(EncodeError::NotInDialect("numbers"));
     assert_eq!(number("1", Documented), Err(error));
+    let texts = [
+        (JoinError::RoomId(257).to_string(), "a room id can't have 257 bytes"),
+        (JoinError::UsernameLength(0).to_string(), "a username can't have 0 bytes"),
+        (SendError::NameLength(513).to_string(), "a variable name can't have 513 bytes"),
+        (ViolationKind::ValueLength(1025).to_string(), "a value can't have 1025 bytes"),
+    ];
+    for (text, expected) in texts {
+        assert_eq!(text, expected);
+    }
 }
 
 #[test]
@@ -336,6 +345,10 @@ fn r4_how_the_server_closes_tells_whether_to_come_again() {
         client.handle_input(now, &Message::Close(frame));
         assert_eq!(client.ended(), Some(&End::Clean));
     }
+    let closed =
+        |reason: &str| SessionError::Closed { code: CloseCode(4004), reason: reason.into() };
+    assert_eq!(closed("so long").to_string(), "closed by the server: 4004 so long");
+    assert_eq!(closed("").to_string(), "closed by the server: 4004");
     let mut client = client(config(Documented), now);
     client.handle_eof(now);
     assert_eq!(client.ended(), Some(&End::Error(SessionError::ConnectionLost)));
