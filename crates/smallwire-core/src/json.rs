@@ -618,7 +618,7 @@ pub enum FieldsError<'a> {
     Fault(Fault<'a>),
     /// It is JSON, but no object.
     NotAnObject(usize),
-    /// A known key, by its number, stands there twice.
+    /// A known key, by its number, stands there twice; where it does so again.
     Duplicate(usize, usize),
     /// More than white space follows the object.
     Trailing(usize),

@@ -262,7 +262,7 @@ impl<P: Policy> Hub<P> {
     }
 
     /// The WebSocket is gone, with or without a close frame; a client that was still in a room leaves
-    /// it (step 4). The handle is given back.
+    /// it (step 4). The handle is given back, and events of the connection that weren't taken are gone.
     pub fn disconnect(&mut self, now: Instant, id: ConnId) {
         self.clock.advance(now, true);
         if self.get(id).is_none() {
@@ -446,7 +446,8 @@ impl<P: Policy> Hub<P> {
     }
 
     /// Takes note that the connection was lost: it ended without a close frame. It need not be told if
-    /// [`disconnect`](Self::disconnect) comes next.
+    /// [`disconnect`](Self::disconnect) comes next, but without it, and a [`poll_event`](Self::poll_event) between
+    /// the two, no [`HubEvent::Ended`] tells of the loss.
     pub fn handle_eof(&mut self, now: Instant, id: ConnId) {
         self.clock.advance(now, true);
         self.end(id, End::Error(ConnectionError::ConnectionLost), None);
