@@ -1391,19 +1391,23 @@ fn step7_who_sends_too_fast_is_kicked() {
 
 /// Says no to some, and remembers what it was asked.
 #[derive(Default)]
-struct Picky(Vec<String>);
+struct Picky(Vec<(ConnId, String)>);
 
 impl Policy for Picky {
-    fn accepts_username(&mut self, room: &str, username: &str) -> bool {
-        self.0.push(format!("{username} in {room}"));
-        username != "no"
+    fn accepts_username(&mut self, author: Author<'_>) -> bool {
+        self.0.push((author.connection, shown(author)));
+        author.username != "no"
     }
 
     fn accepts_value(&mut self, author: Author<'_>, name: &str, value: &ValueRef<'_>) -> bool {
-        let Author { room, username, .. } = author;
-        self.0.push(format!("{username} in {room}: {name}={}", value.as_str()));
+        self.0.push((author.connection, format!("{}: {name}={value}", shown(author))));
         value.as_str() != "no"
     }
+}
+
+fn shown(author: Author<'_>) -> String {
+    let scratch = if author.is_scratch { "scratch " } else { "" };
+    format!("{} in {scratch}{}", author.username, author.room)
 }
 
 #[test]
@@ -1427,7 +1431,9 @@ fn r5_the_policy_says_what_is_acceptable() {
     let scratch = s.joined(Scratch, "cat");
     s.says(scratch, set(Scratch, "x", "no"));
     assert_eq!((s.hub.ended(scratch), s.value(true, "x")), (None, None));
-    let asked = std::mem::take(&mut s.hub.policy_mut().0);
+    let (ids, asked): (Vec<_>, Vec<_>) =
+        std::mem::take(&mut s.hub.policy_mut().0).into_iter().unzip();
+    assert_eq!(ids[4..], [ada, ada, ada, grace, ada, ada, scratch, scratch]);
     let expected = [
         "no in r",
         "ada in r",
@@ -1439,8 +1445,8 @@ fn r5_the_policy_says_what_is_acceptable() {
         "grace in r",
         "ada in r: x=1",
         "ada in r: x=no",
-        "cat in r",
-        "cat in r: x=no",
+        "cat in scratch r",
+        "cat in scratch r: x=no",
     ];
     assert_eq!(asked, expected);
 }

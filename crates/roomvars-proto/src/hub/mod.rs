@@ -319,6 +319,7 @@ impl<P: Policy> Hub<P> {
     /// create, rename or delete is given when it may be made, as far as that doesn't depend on what others
     /// do meanwhile. Where the order is fixed it is decided whether it counts; if so,
     /// [`apply`](Self::apply) it when its turn comes, as all other hubs do. Nothing is kept of it here.
+    /// The policy is asked by `propose`, and for a handshake by `handle_input` again.
     ///
     /// `None`: there is nothing to do; the client may have been closed.
     pub fn propose<'a>(
@@ -781,7 +782,12 @@ impl<P: Policy> Hub<P> {
                     return Err(violation(ViolationKind::UnknownVariable));
                 }
                 check_name(&config.limits, variable).map_err(violation)?;
-                let author = Author { connection: id, room: &room.id, username: &member.username };
+                let author = Author {
+                    connection: id,
+                    room: &room.id,
+                    is_scratch: room.is_scratch,
+                    username: &member.username,
+                };
                 let checked = check_value(&config.limits, value).and_then(|()| {
                     let is_accepted = policy.accepts_value(author, variable, value);
                     is_accepted.then_some(()).ok_or(ViolationKind::ValueRefused)
@@ -851,7 +857,9 @@ impl<P: Policy> Hub<P> {
         if username.is_empty() || username.len() > limits.max_username {
             return Err(violation(ViolationKind::UsernameLength(username.len())));
         }
-        if !self.policy.accepts_username(room_id, username) {
+        let is_scratch = dialect == Dialect::Scratch;
+        let author = Author { connection: id, room: room_id, is_scratch, username };
+        if !self.policy.accepts_username(author) {
             return Err(violation(ViolationKind::UsernameRefused));
         }
         let mut known = BTreeMap::new();
@@ -859,7 +867,6 @@ impl<P: Policy> Hub<P> {
             check_name(limits, &name).map_err(violation)?;
             let value = ValueRef::Text(value);
             check_value(limits, &value).map_err(violation)?;
-            let author = Author { connection: id, room: room_id, username };
             if creates && !self.policy.accepts_value(author, &name, &value) {
                 return Err(violation(ViolationKind::ValueRefused));
             }
@@ -954,7 +961,12 @@ impl<P: Policy> Hub<P> {
             }
             check_name(limits, variable).map_err(violation)?;
         }
-        let author = Author { connection: id, room: &room.id, username: &member.username };
+        let author = Author {
+            connection: id,
+            room: &room.id,
+            is_scratch: room.is_scratch,
+            username: &member.username,
+        };
         let kind = if let Err(kind) = check_value(limits, value) {
             Some(kind)
         } else if !policy.accepts_value(author, variable, value) {
