@@ -141,8 +141,7 @@ impl Protocol for Player {
             Order::Delete { variable } => session.delete(now, variable),
             Order::Show => {
                 for (name, value) in session.variables() {
-                    let value = value.to_owned();
-                    host.note(Note::Shown(format!("variable {name:?} {}", Shown(&value))));
+                    host.note(Note::Shown(format!("variable {name:?} {}", Shown(value))));
                 }
                 Ok(())
             }

@@ -28,7 +28,7 @@ const TRANSMIT_OVERHEAD: usize = 64;
 /// [`ClientEvent`]s.
 ///
 /// ```
-/// use roomvars_proto::{Client, ClientConfig, ClientEvent, Message, Session};
+/// use roomvars_proto::{Client, ClientConfig, ClientEvent, Message, Session, Value};
 /// use std::{sync::Arc, time::Instant};
 ///
 /// let (config, now) = (Arc::new(ClientConfig::default()), Instant::now());
@@ -43,7 +43,7 @@ const TRANSMIT_OVERHEAD: usize = 64;
 /// assert!(matches!(client.poll_event(), Some(ClientEvent::Snapshot { remaining: 1, .. })));
 /// assert!(matches!(client.poll_event(), Some(ClientEvent::Snapshot { remaining: 0, .. })));
 /// assert!(matches!(client.poll_event(), Some(ClientEvent::Set { .. })));
-/// assert_eq!(client.get("x"), Some("3".into()));
+/// assert_eq!(client.get("x").map(Value::as_str), Some("3"));
 ///
 /// client.set(now, "y", "10")?;
 /// assert_eq!(client.poll_transmit(), Some(Message::text(set("y", 10))));
@@ -149,14 +149,16 @@ impl Client {
         })
     }
 
-    /// The latest value of a variable: the server's, or our own if that is later.
-    pub fn get(&self, variable: &str) -> Option<ValueRef<'_>> {
-        self.variables.get(variable).map(Value::as_ref)
+    /// The latest value of a variable: the server's, or our own if that is later. Until the room has
+    /// told its values, that of the handshake.
+    pub fn get(&self, variable: &str) -> Option<&Value> {
+        self.variables.get(variable)
     }
 
-    /// The latest value of every variable, by name.
-    pub fn variables(&self) -> impl ExactSizeIterator<Item = (&str, ValueRef<'_>)> {
-        self.variables.iter().map(|(name, value)| (&**name, value.as_ref()))
+    /// The latest value of every variable, by name: what the next handshake begins with, after this
+    /// session's end.
+    pub fn variables(&self) -> impl ExactSizeIterator<Item = (&str, &Value)> {
+        self.variables.iter().map(|(name, value)| (&**name, value))
     }
 
     /// Sets a variable, here and for the others in the room. In the Scratch dialect it comes into being

@@ -67,7 +67,7 @@ impl Dialect {
 }
 
 /// How long names and values may be, and how many variables a room may have (R5). Bytes are those of
-/// the text, without escapes. None has a special value.
+/// the text, without escapes. Zero is no special value, nor is any other.
 #[derive(Debug, Clone, Copy, PartialEq, Eq)]
 #[non_exhaustive]
 pub struct Limits {
@@ -163,7 +163,10 @@ mod session {
     ///     .codec(CodecConfig::default().dialect(Dialect::Scratch))
     ///     .merge_sets(true)
     ///     .rate_limit(RateLimit::per_second(10));
-    /// # let _ = config;
+    /// // `Limits::default()` is a hub's; change the client's own.
+    /// let limits = config.limits.max_scratch_variables(256);
+    /// let config = config.limits(limits);
+    /// assert_eq!(config.limits.max_value, 100_000);
     /// ```
     #[derive(Debug, Clone, PartialEq, Eq)]
     #[non_exhaustive]
@@ -178,7 +181,7 @@ mod session {
         /// How fast messages are sent; default `None`: as fast as they are taken (step 7).
         pub rate_limit: Option<RateLimit>,
         /// Bytes to be sent that wait for the transport or for `rate_limit`, each message counted with
-        /// 64 more; default 256 KiB. The handshake doesn't count.
+        /// 64 more; default 256 KiB. The handshake doesn't count, and one message has room however long it is.
         pub max_transmit_bytes: usize,
         /// Events that the application hasn't taken, default 1024; 0 counts as 1. At this number input
         /// is no longer wanted.
@@ -209,7 +212,8 @@ mod session {
             self
         }
 
-        /// Sets how long names and values may be.
+        /// Sets how long names and values may be. Begin with the `limits` that are there: those of
+        /// [`Limits::default`] take shorter values.
         pub const fn limits(mut self, limits: Limits) -> Self {
             self.limits = limits;
             self
@@ -246,8 +250,8 @@ mod session {
         }
 
         /// The most heap, in bytes, that one client ever keeps, if no input is longer than
-        /// `largest_input` bytes and [`wants_input`](smallwire_core::Session::wants_input) is heeded.
-        /// With `V` = the dialect's variables, `N` = `max_name`, `W` = `max_value`:
+        /// `largest_input` bytes and [`wants_input`](smallwire_core::Session::wants_input) is heeded, and names
+        /// and values in its handshake come to `handshake` bytes. With `V` = the dialect's variables, `N` = `max_name`, `W` = `max_value`:
         ///
         /// | kept | bytes |
         /// |---|---|
@@ -255,7 +259,7 @@ mod session {
         /// | the mirror | `V` (`N` + `W` + 160) |
         /// | events | `max_event_bytes` + 256 `max_events` + 2 (`N` + `W`) + `largest_input` |
         /// | messages to be sent | 3 (`max_transmit_bytes` + 6 `N` + 6 `W` + 512) |
-        /// | the handshake | what it was made of, 6 times at most |
+        /// | the handshake | 6 `handshake` |
         /// | bookkeeping | 1024 |
         pub fn max_memory(&self, largest_input: usize, handshake: usize) -> usize {
             let limits = &self.limits;
@@ -317,7 +321,8 @@ mod session {
         /// Bytes of text in a batch of what was collected or merged, if it is more than one object;
         /// default 16 KiB (step 6).
         pub max_batch_bytes: usize,
-        /// How long sets are collected for a batch; default `None`: not at all (step 6).
+        /// How long sets are collected for a batch; default `None`: not at all (step 6). Zero: until the next
+        /// `handle_timeout`.
         pub flush_interval: Option<Duration>,
         /// How fast a client may send; one that sends faster is kicked. Default `None`: as it likes
         /// (step 7).
@@ -360,7 +365,8 @@ mod session {
         /// | a message that comes, a batch that goes | 2 `max_client_message` + 4 `V` `S` |
         ///
         /// It is far above what ordinary clients make of it: one that has taken all costs about 300 bytes
-        /// in a room of ten. What was polled is the driver's and comes on top.
+        /// in a room of ten. What was polled is the driver's and comes on top. Where the sum is more than a
+        /// `usize` holds, it is `usize::MAX`.
         pub fn max_memory(&self) -> usize {
             let limits = &self.limits;
             let variables = limits.max_variables.max(limits.max_scratch_variables);

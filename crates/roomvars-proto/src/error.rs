@@ -29,7 +29,7 @@ impl DecodeError {
 #[derive(Debug, Clone, Copy, PartialEq, Eq, Error)]
 #[non_exhaustive]
 pub enum DecodeErrorKind {
-    /// Longer than `max_client_message` or `max_server_message` (R5).
+    /// Longer than `max_client_message` or `max_server_message` (R5); the offset is the limit.
     #[error("message of {len} bytes, the limit is {limit}")]
     MessageTooLarge {
         /// Its length.
@@ -55,7 +55,7 @@ pub enum DecodeErrorKind {
     /// A key that the dialect knows stands there twice (R2).
     #[error("key {0:?} twice")]
     DuplicateKey(&'static str),
-    /// A key of this kind is missing.
+    /// A key of this kind is missing; the offset is the end of the object.
     #[error("key {0:?} is missing")]
     MissingKey(&'static str),
     /// A value isn't what it must be under its key (R2).
@@ -101,9 +101,9 @@ pub enum EncodeError {
     /// A number that isn't one in JSON, or as a room's id none without fraction and exponent (R3).
     #[error("not a JSON number")]
     NotANumber,
-    /// What is to be sent as it is is no JSON object, or has a line break in it, which would end it
-    /// in a batch (R1).
-    #[error("not a JSON object on one line")]
+    /// What is to be sent as it is is no JSON object, or, of a server, has a line break in it, which would
+    /// end it (R1).
+    #[error("not a JSON object, or not on one line")]
     NotAnObject,
     /// The buffer can't grow and has too little room.
     #[error("no room in the buffer")]
@@ -133,7 +133,7 @@ mod session {
         #[error("the server violated the protocol: {0}")]
         Violation(Violation),
         /// The server closed, with a code that isn't a normal end (R4).
-        #[error("closed by the server: {code} {reason}")]
+        #[error("closed by the server: {code}{}{reason}", space_before(reason))]
         Closed {
             /// What it says.
             code: CloseCode,
@@ -153,6 +153,10 @@ mod session {
                 Self::Violation(_) | Self::ConnectionLost => true,
             }
         }
+    }
+
+    fn space_before(reason: &str) -> &'static str {
+        if reason.is_empty() { "" } else { " " }
     }
 
     /// Why a connection of a hub ended, when it didn't end cleanly.
@@ -177,7 +181,7 @@ mod session {
         #[error("fallen too far behind")]
         TooFarBehind,
         /// The client closed, with a code that isn't a normal end.
-        #[error("closed by the client: {code} {reason}")]
+        #[error("closed by the client: {code}{}{reason}", space_before(reason))]
         Closed {
             /// What it says.
             code: CloseCode,
@@ -227,11 +231,11 @@ mod session {
         /// A second handshake (step 1).
         #[error("a second handshake")]
         SecondHandshake,
-        /// A room's id is empty or too long (R5).
-        #[error("a room id of {0} bytes")]
+        /// A room's id of so many bytes: none, or too many (R5).
+        #[error("a room id can't have {0} bytes")]
         RoomId(usize),
-        /// A username is empty or too long (R5).
-        #[error("a username of {0} bytes")]
+        /// A username of so many bytes: none, or too many (R5).
+        #[error("a username can't have {0} bytes")]
         UsernameLength(usize),
         /// A username that the policy doesn't accept (R5).
         #[error("the username is not acceptable")]
@@ -239,11 +243,11 @@ mod session {
         /// Another client in the room has this username (step 2).
         #[error("the username is taken")]
         UsernameTaken,
-        /// A variable's name is empty or too long (R5).
-        #[error("a variable name of {0} bytes")]
+        /// A variable's name of so many bytes: none, or too many (R5).
+        #[error("a variable name can't have {0} bytes")]
         NameLength(usize),
-        /// A value is too long (R5).
-        #[error("a value of {0} bytes")]
+        /// A value of so many bytes, which are too many (R5).
+        #[error("a value can't have {0} bytes")]
         ValueLength(usize),
         /// A value that the policy doesn't accept (R5).
         #[error("the value is not acceptable")]
@@ -334,7 +338,7 @@ mod session {
         /// Nothing that the room's dialect has.
         #[error("the dialect has no such thing")]
         NotInDialect,
-        /// More than the hub's limits allow.
+        /// More than the hub's limits allow, or a variable twice.
         #[error(transparent)]
         Limit(#[from] ViolationKind),
     }
@@ -343,17 +347,17 @@ mod session {
     #[derive(Debug, Clone, Copy, PartialEq, Eq, Error)]
     #[non_exhaustive]
     pub enum JoinError {
-        /// The room's id is empty or too long (R5).
-        #[error("a room id of {0} bytes")]
+        /// A room's id of so many bytes: none, or too many (R5).
+        #[error("a room id can't have {0} bytes")]
         RoomId(usize),
-        /// The username is empty or too long (R5).
-        #[error("a username of {0} bytes")]
+        /// A username of so many bytes: none, or too many (R5).
+        #[error("a username can't have {0} bytes")]
         UsernameLength(usize),
-        /// A variable's name is empty or too long (R5).
-        #[error("a variable name of {0} bytes")]
+        /// A variable's name of so many bytes: none, or too many (R5).
+        #[error("a variable name can't have {0} bytes")]
         NameLength(usize),
-        /// A value is too long (R5).
-        #[error("a value of {0} bytes")]
+        /// A value of so many bytes, which are too many (R5).
+        #[error("a value can't have {0} bytes")]
         ValueLength(usize),
         /// More variables than a room may have (R5).
         #[error("too many variables")]
@@ -370,7 +374,7 @@ mod session {
     #[derive(Debug, Clone, Copy, PartialEq, Eq, Error)]
     #[non_exhaustive]
     pub enum SendError {
-        /// The session has ended.
+        /// The session has ended, or will as soon as the events that wait are taken.
         #[error("the session has ended")]
         Ended,
         /// `max_transmit_bytes` wait to be sent: try again when some have been.
@@ -382,11 +386,11 @@ mod session {
         /// A variable of the new name is there already (R3).
         #[error("a variable of that name is there already")]
         NameTaken,
-        /// A variable's name is empty or too long (R5).
-        #[error("a variable name of {0} bytes")]
+        /// A variable's name of so many bytes: none, or too many (R5).
+        #[error("a variable name can't have {0} bytes")]
         NameLength(usize),
-        /// A value is too long (R5).
-        #[error("a value of {0} bytes")]
+        /// A value of so many bytes, which are too many (R5).
+        #[error("a value can't have {0} bytes")]
         ValueLength(usize),
         /// The room has as many variables as it may (R5).
         #[error("too many variables")]

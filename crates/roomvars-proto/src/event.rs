@@ -3,6 +3,9 @@ use alloc::boxed::Box;
 use crate::Value;
 
 /// What a [`Client`](crate::Client) tells its application.
+///
+/// None of them says that we have joined: who creates a room, or joins one without variables, is sent nothing
+/// (step 2).
 #[derive(Debug, Clone, PartialEq, Eq)]
 #[non_exhaustive]
 pub enum ClientEvent {

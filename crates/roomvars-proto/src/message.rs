@@ -1,5 +1,6 @@
 use alloc::borrow::Cow;
 use alloc::boxed::Box;
+use alloc::string::String;
 use core::fmt;
 use core::str::from_utf8;
 
@@ -104,6 +105,25 @@ impl<'a> From<&'a str> for ValueRef<'a> {
     }
 }
 
+impl<'a> From<&'a String> for ValueRef<'a> {
+    fn from(text: &'a String) -> Self {
+        Self::text(text)
+    }
+}
+
+impl<'a> From<&'a Value> for ValueRef<'a> {
+    fn from(value: &'a Value) -> Self {
+        value.as_ref()
+    }
+}
+
+/// Shows what [`as_str`](ValueRef::as_str) gives.
+impl fmt::Display for ValueRef<'_> {
+    fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
+        self.as_str().fmt(f)
+    }
+}
+
 /// A variable's value, owned; see [`ValueRef`].
 #[derive(Debug, Clone, PartialEq, Eq, PartialOrd, Ord, Hash)]
 pub enum Value {
@@ -127,6 +147,13 @@ impl Value {
         match self {
             Self::Text(text) | Self::Number(text) => text,
         }
+    }
+}
+
+/// Shows what [`as_str`](Value::as_str) gives.
+impl fmt::Display for Value {
+    fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
+        self.as_str().fmt(f)
     }
 }
 

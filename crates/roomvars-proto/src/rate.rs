@@ -17,12 +17,13 @@ pub struct RateLimit {
 }
 
 impl RateLimit {
-    /// So many messages a second, 1–10^9, and as many at once.
+    /// So many messages a second, and as many at once. 0 counts as 1, more than 10^9 as that. The handshake
+    /// is one of them.
     pub const fn per_second(messages: u32) -> Self {
         Self { per_second: messages, burst: messages }
     }
 
-    /// Sets how many may come at once after a rest, at least 1.
+    /// Sets how many may come at once after a rest; 0 counts as 1.
     pub const fn burst(mut self, messages: u32) -> Self {
         self.burst = messages;
         self

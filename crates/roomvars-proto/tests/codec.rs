@@ -1161,7 +1161,10 @@ fn r3_values_as_text_and_owned() {
     for value in [text("1.0"), text(""), text("\"☁\n"), number("1.0"), number("-0")] {
         assert_eq!(value.as_ref().to_owned(), value);
         assert_eq!(value.as_ref().as_str(), value.as_str());
+        assert_eq!(ValueRef::from(&value), value.as_ref());
+        assert_eq!(format!("{value} {}", value.as_ref()), [value.as_str(); 2].join(" "));
     }
+    assert_eq!(ValueRef::from(&String::from("x")), ValueRef::text("x"));
     assert_ne!(text("1"), number("1"));
     assert_ne!(number("1"), number("1.0"));
     assert_eq!(ValueRef::from("x"), ValueRef::text("x"));

@@ -200,6 +200,8 @@ fn step2_who_comes_first_creates_the_room_and_who_comes_later_is_told_it() {
     assert_eq!(s.value(false, "y").as_deref(), Some("1"));
     let room = s.hub.room(false, "r").unwrap();
     assert_eq!((room.id(), room.is_scratch(), room.clients()), ("r", false, 3));
+    let shown = r#"RoomInfo { id: "r", is_scratch: false, clients: 3, variables: 2 }"#;
+    assert_eq!(format!("{room:?}"), shown, "no values");
 }
 
 #[test]
@@ -1376,23 +1378,36 @@ fn step7_who_sends_too_fast_is_kicked() {
         assert_eq!(s.hub.poll_transmit(ada), Some(Message::Close(Some(close))));
         assert_eq!(s.value(dialect == Scratch, "x").as_deref(), Some("3"));
     }
+    // Nothing counts as one, and the handshake is that one.
+    let mut s = server(HubConfig::default().rate_limit(RateLimit::per_second(0).burst(0)));
+    let ada = s.joined(Documented, "ada");
+    s.sleep(Duration::from_secs(1));
+    s.says(ada, set(Documented, "x", "1"));
+    assert_eq!(s.hub.ended(ada), None);
+    s.sleep(Duration::from_nanos(999_999_999));
+    s.says(ada, set(Documented, "x", "2"));
+    assert_eq!(s.hub.ended(ada), Some(&End::Error(ConnectionError::RateLimited)));
 }
 
 /// Says no to some, and remembers what it was asked.
 #[derive(Default)]
-struct Picky(Vec<String>);
+struct Picky(Vec<(ConnId, String)>);
 
 impl Policy for Picky {
-    fn accepts_username(&mut self, room: &str, username: &str) -> bool {
-        self.0.push(format!("{username} in {room}"));
-        username != "no"
+    fn accepts_username(&mut self, author: Author<'_>) -> bool {
+        self.0.push((author.connection, shown(author)));
+        author.username != "no"
     }
 
     fn accepts_value(&mut self, author: Author<'_>, name: &str, value: &ValueRef<'_>) -> bool {
-        let Author { room, username, .. } = author;
-        self.0.push(format!("{username} in {room}: {name}={}", value.as_str()));
+        self.0.push((author.connection, format!("{}: {name}={value}", shown(author))));
         value.as_str() != "no"
     }
+}
+
+fn shown(author: Author<'_>) -> String {
+    let scratch = if author.is_scratch { "scratch " } else { "" };
+    format!("{} in {scratch}{}", author.username, author.room)
 }
 
 #[test]
@@ -1416,7 +1431,9 @@ fn r5_the_policy_says_what_is_acceptable() {
     let scratch = s.joined(Scratch, "cat");
     s.says(scratch, set(Scratch, "x", "no"));
     assert_eq!((s.hub.ended(scratch), s.value(true, "x")), (None, None));
-    let asked = std::mem::take(&mut s.hub.policy_mut().0);
+    let (ids, asked): (Vec<_>, Vec<_>) =
+        std::mem::take(&mut s.hub.policy_mut().0).into_iter().unzip();
+    assert_eq!(ids[4..], [ada, ada, ada, grace, ada, ada, scratch, scratch]);
     let expected = [
         "no in r",
         "ada in r",
@@ -1428,8 +1445,8 @@ fn r5_the_policy_says_what_is_acceptable() {
         "grace in r",
         "ada in r: x=1",
         "ada in r: x=no",
-        "cat in r",
-        "cat in r: x=no",
+        "cat in scratch r",
+        "cat in scratch r: x=no",
     ];
     assert_eq!(asked, expected);
 }
@@ -1446,6 +1463,9 @@ fn events_tell_who_joined_and_who_ended() {
     let events: Vec<_> = std::iter::from_fn(|| s.hub.poll_event()).collect();
     let (joined, ended) = (HubEvent::Joined, HubEvent::Ended);
     assert_eq!(events, [(ada, joined), (ada, ended), (grace, joined), (grace, ended)]);
+    // Where it was and as whom can be asked before it ends only (step 4).
+    let ada_now = s.hub.connection(ada).unwrap();
+    assert_eq!((ada_now.room, ada_now.username), (None, None));
     let (code, reason) = (CloseCode(4999), "so long".into());
     let closed = ConnectionError::Closed { code, reason };
     assert_eq!(s.hub.ended(grace), Some(&End::Error(closed)));

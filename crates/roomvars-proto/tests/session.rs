@@ -110,6 +110,15 @@ fn r5_what_no_room_would_take_is_an_error_for_the_caller() {
     assert_eq!(number("1.0", Scratch), Err(JoinError::Encode(EncodeError::NotANumber)));
     let error = JoinError::Encode(EncodeError::NotInDialect("numbers"));
     assert_eq!(number("1", Documented), Err(error));
+    let texts = [
+        (JoinError::RoomId(257).to_string(), "a room id can't have 257 bytes"),
+        (JoinError::UsernameLength(0).to_string(), "a username can't have 0 bytes"),
+        (SendError::NameLength(513).to_string(), "a variable name can't have 513 bytes"),
+        (ViolationKind::ValueLength(1025).to_string(), "a value can't have 1025 bytes"),
+    ];
+    for (text, expected) in texts {
+        assert_eq!(text, expected);
+    }
 }
 
 #[test]
@@ -177,7 +186,7 @@ fn step3_the_mirror_has_the_latest_of_all() {
     client.set(now, "y", "2").unwrap();
     assert_eq!(variables(&client), ["x=1", "y=2"]);
     client.handle_input(now, &text(set("y", "☁ \\u0041\\n")));
-    assert_eq!(client.get("y"), Some("☁ A\n".into()));
+    assert_eq!(client.get("y").map(Value::as_str), Some("☁ A\n"));
     assert_eq!(client.get("z"), None);
     assert_eq!(sent(&mut client), [text(set("y", "2"))]);
 }
@@ -192,7 +201,7 @@ fn r3_scratch_variables_come_and_go_and_keep_their_spelling() {
             text if text.len() < value.len() => ValueRef::text(text),
             number => ValueRef::Number(number),
         };
-        assert_eq!(client.get("x"), Some(expected));
+        assert_eq!(client.get("x").map(Value::as_ref), Some(expected));
     }
     client.handle_input(now, &text(r#"{"method":"create","name":"y","value":"1"}"#));
     client.handle_input(now, &text(r#"{"method":"rename","name":"y","new_name":"z"}"#));
@@ -240,13 +249,12 @@ fn r2_what_cannot_be_followed_is_reported_and_ignored() {
             client.set(now, "a", "1").unwrap();
             client.set(now, "b", "1").unwrap();
         }
-        let before: Vec<_> =
-            client.variables().map(|(n, v)| (n.to_owned(), v.to_owned())).collect();
+        let before: Vec<_> = client.variables().map(|(n, v)| (n.to_owned(), v.clone())).collect();
         for line in lines {
             client.handle_input(now, &text(format!(" {line}\n")));
             assert_eq!(events(&mut client), [ClientEvent::Ignored { raw: line.into() }]);
         }
-        let after = client.variables().map(|(n, v)| (n.to_owned(), v.to_owned()));
+        let after = client.variables().map(|(n, v)| (n.to_owned(), v.clone()));
         assert!(after.eq(before));
         assert_eq!(client.ended(), None);
     }
@@ -337,6 +345,10 @@ fn r4_how_the_server_closes_tells_whether_to_come_again() {
         client.handle_input(now, &Message::Close(frame));
         assert_eq!(client.ended(), Some(&End::Clean));
     }
+    let closed =
+        |reason: &str| SessionError::Closed { code: CloseCode(4004), reason: reason.into() };
+    assert_eq!(closed("so long").to_string(), "closed by the server: 4004 so long");
+    assert_eq!(closed("").to_string(), "closed by the server: 4004");
     let mut client = client(config(Documented), now);
     client.handle_eof(now);
     assert_eq!(client.ended(), Some(&End::Error(SessionError::ConnectionLost)));
@@ -560,7 +572,7 @@ fn a_full_queue_refuses_and_changes_nothing() {
         assert_eq!(again, if merge { Ok(()) } else { Err(SendError::QueueFull) });
         assert_eq!(client.set(now, "x", "10"), Err(SendError::QueueFull));
         let kept = if merge { "2" } else { "1" };
-        assert_eq!(client.get("x"), Some(kept.into()));
+        assert_eq!(client.get("x").map(Value::as_str), Some(kept));
         let first = if merge { set("y", "1") } else { set("x", "1") };
         assert_eq!(client.poll_transmit(), Some(text(first)));
         client.set(now, "x", "3").unwrap();
@@ -584,7 +596,7 @@ fn what_the_room_would_refuse_is_an_error_for_the_caller() {
     assert_eq!(client.rename(now, "x", "z"), Err(rename));
     let delete = SendError::Encode(EncodeError::NotInDialect("delete"));
     assert_eq!(client.delete(now, "x"), Err(delete));
-    assert_eq!(client.get("x"), Some("0".into()));
+    assert_eq!(client.get("x").map(Value::as_str), Some("0"));
 
     let mut client = self::client(config(Scratch), now);
     assert_eq!(client.set(now, "", "1"), Err(SendError::NameLength(0)));

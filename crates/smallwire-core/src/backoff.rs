@@ -36,7 +36,8 @@ impl Backoff {
         Self { min: Duration::from_secs(1), max: Duration::from_secs(8), failures: 0 }
     }
 
-    /// Sets the shortest delay; counts for the longest as well where that is less.
+    /// Sets the shortest delay; counts for the longest as well where that is less. From zero, delays grow in
+    /// steps from 50 ms.
     pub const fn min(mut self, delay: Duration) -> Self {
         self.min = delay;
         self
@@ -63,8 +64,8 @@ impl Backoff {
         self.min.saturating_add(Duration::from_nanos(u64::try_from(part).unwrap_or(span)))
     }
 
-    /// Begins anew: the connection has proved itself. A mere connect isn't proof; what is, the
-    /// protocol's client reports as an event.
+    /// Begins anew: the connection has proved itself. A mere connect isn't proof; what is, most
+    /// protocols' clients report as an event. Of roomvars none does: there it is to have lasted for a while.
     pub fn reset(&mut self) {
         self.failures = 0;
     }

@@ -10,7 +10,7 @@ use core::time::Duration;
 /// A point of a session's own time: nanoseconds since its start, less the time it stood still.
 pub type Time = u64;
 
-/// Never comes.
+/// A time that never comes.
 pub const NEVER: Time = Time::MAX;
 
 #[cfg(feature = "std")]
@@ -36,7 +36,8 @@ mod session {
             Self { start: now, latest: 0, stood_still: 0 }
         }
 
-        /// Moves on to `now`; `counts` tells whether the time up to it does.
+        /// Moves on to `now`, unless it is earlier than the latest; `counts` tells whether the time up to it
+        /// does: not while the application keeps the session from reading.
         pub fn advance(&mut self, now: Instant, counts: bool) {
             let latest = nanos(now.saturating_duration_since(self.start));
             let latest = latest.max(self.latest).min(NEVER.saturating_sub(1));
@@ -62,7 +63,7 @@ mod session {
             self.time().saturating_add(nanos(duration))
         }
 
-        /// What the caller's clock shows at `time`, if it ever does.
+        /// What the caller's clock shows at `time`, if it ever does: for `poll_timeout`.
         pub fn instant(&self, time: Time) -> Option<Instant> {
             let since_start = time.checked_add(self.stood_still).filter(|at| *at != NEVER)?;
             self.start.checked_add(Duration::from_nanos(since_start))
@@ -70,7 +71,7 @@ mod session {
     }
 }
 
-/// Saturates after 584 years.
+/// A duration in nanoseconds, for sums of [`Time`]; more than 584 years are [`NEVER`].
 pub fn nanos(duration: Duration) -> u64 {
     u64::try_from(duration.as_nanos()).unwrap_or(NEVER)
 }

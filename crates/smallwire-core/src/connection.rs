@@ -8,7 +8,31 @@ use crate::{CloseFrame, End, Message};
 const TRANSMIT_OVERHEAD: usize = 64;
 
 /// What a session over WebSocket keeps, whatever its protocol: time, events, messages to be sent, its
-/// end. The sessions of these crates are made of it.
+/// end. The sessions of these crates are made of it. It decides nothing: when to read, to send or to end is
+/// for the session, and after its end too what is queued is still given.
+///
+/// ```
+/// use smallwire_core::{CloseFrame, Connection, End, Message};
+/// use std::time::{Duration, Instant};
+///
+/// let now = Instant::now();
+/// let mut connection = Connection::<&str, &str>::new(now);
+/// // handle_input
+/// connection.clock.advance(now, !connection.is_behind(100, 10_000));
+/// connection.push_event("they said hello", 5);
+/// // a method that sends
+/// if connection.has_room(5, 1000) {
+///     connection.transmit(Message::text("hello"));
+/// }
+/// // handle_timeout
+/// connection.clock.advance(now + Duration::from_secs(1), !connection.is_behind(100, 10_000));
+/// connection.close(CloseFrame::new(1000, "too slow"), End::Error("too slow"));
+/// // poll_event, poll_transmit, ended
+/// assert_eq!(connection.pop_event(), Some("they said hello"));
+/// assert_eq!(connection.pop_transmit(), Some(Message::text("hello")));
+/// assert!(matches!(connection.pop_transmit(), Some(Message::Close(_))));
+/// assert_eq!(connection.ended(), Some(&End::Error("too slow")));
+/// ```
 #[derive(Debug)]
 pub struct Connection<Event, Error> {
     /// Its time.
@@ -77,7 +101,8 @@ impl<Event, Error> Connection<Event, Error> {
         self.out_bytes <= max / 2
     }
 
-    /// Whether one more message of `len` bytes may be queued, if `max` bytes may wait.
+    /// Whether one more message of `len` bytes may be queued: with it at most `max` bytes wait, each message
+    /// counted with 64 more, or there is [room for any](Self::has_room_for_any).
     pub fn has_room(&self, len: usize, max: usize) -> bool {
         let with = self.out_bytes.saturating_add(len).saturating_add(TRANSMIT_OVERHEAD);
         self.has_room_for_any(max) || with <= max

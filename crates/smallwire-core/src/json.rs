@@ -593,6 +593,18 @@ impl<'a> Part<'a> {
 }
 
 /// What an object has under `N` known keys, as JSON, read in one pass.
+///
+/// ```
+/// use smallwire_core::json::{Fields, plain, unquoted};
+///
+/// const KEYS: [&str; 2] = ["op", "text"];
+/// let mut fields = Fields::<2>::new(r#"{"text":"hi \u2601","more":[1],"op":3}"#);
+/// // Any key is looked up; `usual` could save that where keys have an order that is nearly always kept.
+/// fields.read(|_| None, |key| KEYS.iter().position(|known| *known == key)).unwrap();
+/// assert_eq!(fields.get(0), Some("3"));
+/// let text = fields.get(1).and_then(unquoted).and_then(plain);
+/// assert_eq!(text.as_deref(), Some("hi ☁"));
+/// ```
 #[derive(Debug)]
 pub struct Fields<'a, const N: usize> {
     text: &'a str,
@@ -606,7 +618,7 @@ pub enum FieldsError<'a> {
     Fault(Fault<'a>),
     /// It is JSON, but no object.
     NotAnObject(usize),
-    /// A known key, by its number, stands there twice.
+    /// A known key, by its number, stands there twice; where it does so again.
     Duplicate(usize, usize),
     /// More than white space follows the object.
     Trailing(usize),
@@ -625,8 +637,9 @@ impl<'a, const N: usize> Fields<'a, N> {
         Self { text, values: [None; N] }
     }
 
-    /// Reads the one object in the text. `usual` may take a key and its colon where they stand as they do
-    /// nearly always; `known` gives the number of a key.
+    /// Reads the one object in the text. `usual` is asked where a key begins, and may take it and its colon
+    /// where they stand as they do nearly always: it gives the key's number and what follows. `known` gives the
+    /// number of any other key, which is less than `N`, if it is known.
     ///
     /// In place: a result with all the fields in it would be copied.
     ///

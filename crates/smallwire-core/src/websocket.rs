@@ -75,7 +75,7 @@ impl CloseFrame {
         Self { code, reason }
     }
 
-    /// The close code, 1000–4999 on the wire.
+    /// The close code; any number here, 1000–4999 on the wire.
     pub fn code(&self) -> u16 {
         self.code
     }

@@ -36,8 +36,8 @@ impl<T: AsRef<str>> Extend<T> for Words {
 }
 
 impl Policy for Words {
-    fn accepts_username(&mut self, _: &str, username: &str) -> bool {
-        self.accept(username)
+    fn accepts_username(&mut self, author: Author<'_>) -> bool {
+        self.accept(author.username)
     }
 
     fn accepts_value(&mut self, _: Author<'_>, _: &str, value: &ValueRef<'_>) -> bool {

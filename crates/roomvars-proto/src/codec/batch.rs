@@ -10,7 +10,7 @@ use crate::{CodecConfig, DecodeError, DecodeErrorKind, Dialect, EncodeError, Ser
 /// The objects in one message of a server, in order (R1).
 ///
 /// After the first error there is nothing more. Empty lines and white space around objects don't
-/// count, and an empty message has no objects.
+/// count, and an empty message has no objects. A message longer than `max_server_message` is one error.
 #[derive(Debug, Clone)]
 pub struct Batch<'a> {
     text: &'a str,
@@ -52,7 +52,7 @@ impl<'a> Batch<'a> {
         batch
     }
 
-    /// Bytes of the message that are read.
+    /// Bytes of the message that are read: all of them, after an error.
     pub fn offset(&self) -> usize {
         self.text.len().saturating_sub(self.rest.len())
     }

@@ -9,7 +9,8 @@ use super::room::spelling;
 use crate::rate::Bucket;
 use crate::{ConnectionError, Dialect};
 
-/// The handle of a connection of a [`Hub`](crate::Hub); never given out twice.
+/// The handle of a connection of a [`Hub`](crate::Hub), which never gives it out twice. To another hub it is the
+/// handle of some connection of its own, or of none.
 #[derive(Debug, Clone, Copy, PartialEq, Eq, PartialOrd, Ord, Hash)]
 pub struct ConnId {
     pub(super) slot: u32,

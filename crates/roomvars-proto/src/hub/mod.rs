@@ -36,10 +36,11 @@ use crate::{
 #[derive(Debug, Clone, Copy, PartialEq, Eq, Hash)]
 #[non_exhaustive]
 pub enum HubEvent {
-    /// The client has joined a room; [`Hub::connection`] tells which, and as whom.
+    /// The client has joined a room; [`Hub::connection`] tells which, and as whom, as long as it is there.
     Joined,
-    /// The connection is over but for what [`Hub::poll_transmit`] still has of it;
-    /// [`Hub::ended`] tells why. Comes once, unless you [`disconnect`](Hub::disconnect) it yourself.
+    /// The connection is over but for what [`Hub::poll_transmit`] still has of it; [`Hub::ended`] tells why.
+    /// Where it was, and as whom, the hub no longer knows: keep it since [`Joined`](Self::Joined), if you need it.
+    /// Comes once, unless you [`disconnect`](Hub::disconnect) it yourself.
     Ended,
 }
 
@@ -51,9 +52,9 @@ pub struct ConnectionInfo<'a> {
     pub id: ConnId,
     /// What it speaks.
     pub dialect: Dialect,
-    /// The id of the room it is in, if it is in one.
+    /// The id of the room it is in; `None` before its handshake and after its end.
     pub room: Option<&'a str>,
-    /// Its name there.
+    /// Its name there; `None` as `room` is.
     pub username: Option<&'a str>,
     /// Bytes of text that wait for it, without line breaks. An upper estimate while it is to be told of names
     /// that are gone, in place of too many renames.
@@ -63,7 +64,7 @@ pub struct ConnectionInfo<'a> {
 }
 
 /// A room, for whoever watches a hub.
-#[derive(Debug, Clone, Copy)]
+#[derive(Clone, Copy)]
 pub struct RoomInfo<'a>(&'a Room);
 
 impl<'a> RoomInfo<'a> {
@@ -88,6 +89,18 @@ impl<'a> RoomInfo<'a> {
     }
 }
 
+/// Shows how much there is; values can be long, and somebody's.
+impl fmt::Debug for RoomInfo<'_> {
+    fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
+        f.debug_struct("RoomInfo")
+            .field("id", &self.id())
+            .field("is_scratch", &self.is_scratch())
+            .field("clients", &self.clients())
+            .field("variables", &self.variables().len())
+            .finish()
+    }
+}
+
 /// The rooms of a server, with all connections in them, as one state machine that does no I/O.
 ///
 /// The embedder owns the sockets and the clock. For each WebSocket it asks for a handle with
@@ -105,13 +118,22 @@ impl<'a> RoomInfo<'a> {
 /// - Call [`poll_transmit`](Self::poll_transmit) only when the socket can take more: so the hub sees
 ///   who is slow, and merges what waits for it (step 6). A connection that is slow delays no other.
 /// - [`poll_event`](Self::poll_event) tells who joined and who ended, in the order of the connections'
-///   first news.
+///   first news. Ask after each call, not after several: what came next may have ended who joined, and
+///   [`connection`](Self::connection) no longer tells where it was.
 /// - Then sleep until [`poll_timeout`](Self::poll_timeout), and call
 ///   [`handle_timeout`](Self::handle_timeout); early, late or for no reason does no harm.
 ///
 /// A connection that the hub ends ([`HubEvent::Ended`], [`ended`](Self::ended)) is no member any more.
 /// What is left of it is a close frame, which [`poll_transmit`](Self::poll_transmit) gives; send it and
 /// close the socket, then `disconnect`. Handles of connections that are gone do nothing anywhere.
+///
+/// A hub takes input at any time: nothing that it keeps grows by it beyond the limits, and who sends too much
+/// is for `rate_limit`. It has no sign of life of its own: a client that is gone without a word keeps its
+/// place and its name until you call `disconnect`, so send WebSocket pings, and give up connections that don't
+/// answer. To shut down, [`kick`](Self::kick) all [`connections`](Self::connections) with
+/// [`CloseCode::GOING_AWAY`], and go on until they are gone.
+///
+/// The application has no client's place, but may set variables as well, by [`apply`](Self::apply).
 ///
 /// ```
 /// use roomvars_proto::{CloseCode, Dialect, Hub, HubConfig, HubEvent, Message};
@@ -213,7 +235,7 @@ impl<P: Policy> Hub<P> {
     /// A WebSocket stands, whose client speaks this dialect. Its handshake is awaited (step 1).
     ///
     /// # Errors
-    /// There are `max_connections` already. Close the WebSocket with 4003.
+    /// There are `max_connections` already. Close the WebSocket with [`CloseCode::OVERLOADED`].
     pub fn connect(&mut self, now: Instant, dialect: Dialect) -> Result<ConnId, Full> {
         self.clock.advance(now, true);
         let in_use = self.slots.len().saturating_sub(self.free.len());
@@ -240,7 +262,7 @@ impl<P: Policy> Hub<P> {
     }
 
     /// The WebSocket is gone, with or without a close frame; a client that was still in a room leaves
-    /// it (step 4). The handle is given back.
+    /// it (step 4). The handle is given back, and events of the connection that weren't taken are gone.
     pub fn disconnect(&mut self, now: Instant, id: ConnId) {
         self.clock.advance(now, true);
         if self.get(id).is_none() {
@@ -297,6 +319,7 @@ impl<P: Policy> Hub<P> {
     /// create, rename or delete is given when it may be made, as far as that doesn't depend on what others
     /// do meanwhile. Where the order is fixed it is decided whether it counts; if so,
     /// [`apply`](Self::apply) it when its turn comes, as all other hubs do. Nothing is kept of it here.
+    /// The policy is asked by `propose`, and for a handshake by `handle_input` again.
     ///
     /// `None`: there is nothing to do; the client may have been closed.
     pub fn propose<'a>(
@@ -327,9 +350,23 @@ impl<P: Policy> Hub<P> {
     /// that [proposed](Self::propose) it, which is then not told, or of somebody else. No policy is asked.
     /// The change is a set, create, rename or delete.
     ///
+    /// In a hub that is alone, its application changes variables by it, with nobody as their author:
+    ///
+    /// ```
+    /// # use roomvars_proto::{ApplyError, Hub, HubConfig, ServerMessage};
+    /// # use std::{sync::Arc, time::Instant};
+    /// # let now = Instant::now();
+    /// # let mut hub = Hub::new(Arc::new(HubConfig::default()), now);
+    /// # hub.restore(now, false, "lobby", &[("news", "".into())])?;
+    /// let news = ServerMessage::Set { variable: "news".into(), value: "closing at ten".into() };
+    /// hub.apply(now, false, "lobby", None, &news)?;
+    /// # assert_eq!(hub.room(false, "lobby").unwrap().variables().next().unwrap().1.as_str(), "closing at ten");
+    /// # Ok::<(), ApplyError>(())
+    /// ```
+    ///
     /// # Errors
-    /// It can't be made here: the room isn't what it is elsewhere, or the limits differ. Nothing has
-    /// changed.
+    /// It can't be made here: the room isn't there, or isn't what it is elsewhere, the room's dialect has no
+    /// such thing, or the limits differ. Nothing has changed.
     pub fn apply(
         &mut self,
         now: Instant,
@@ -366,8 +403,8 @@ impl<P: Policy> Hub<P> {
     /// that name without clients is replaced.
     ///
     /// # Errors
-    /// There are clients in it, or it is more than the limits allow. Nothing has changed, but an empty room
-    /// may have made room for it.
+    /// There are clients in it, a variable stands twice or has a value that the dialect has not, or it is more
+    /// than the limits allow. Nothing has changed, but an empty room may have made room for it.
     pub fn restore(
         &mut self,
         now: Instant,
@@ -410,13 +447,15 @@ impl<P: Policy> Hub<P> {
     }
 
     /// Takes note that the connection was lost: it ended without a close frame. It need not be told if
-    /// [`disconnect`](Self::disconnect) comes next.
+    /// [`disconnect`](Self::disconnect) comes next, but without it, and a [`poll_event`](Self::poll_event) between
+    /// the two, no [`HubEvent::Ended`] tells of the loss.
     pub fn handle_eof(&mut self, now: Instant, id: ConnId) {
         self.clock.advance(now, true);
         self.end(id, End::Error(ConnectionError::ConnectionLost), None);
     }
 
-    /// Closes a connection with a code of your choice (step 7); see [`Dialect::kick_code`].
+    /// Closes a connection with a code of your choice (step 7); see [`Dialect::kick_code`]. Libraries send codes
+    /// 1000–1003, 1007–1014 and 3000–4999 only. One that has ended already isn't told.
     pub fn kick(&mut self, now: Instant, id: ConnId, code: CloseCode) {
         self.clock.advance(now, true);
         self.close(id, ConnectionError::Kicked(code));
@@ -743,7 +782,12 @@ impl<P: Policy> Hub<P> {
                     return Err(violation(ViolationKind::UnknownVariable));
                 }
                 check_name(&config.limits, variable).map_err(violation)?;
-                let author = Author { connection: id, room: &room.id, username: &member.username };
+                let author = Author {
+                    connection: id,
+                    room: &room.id,
+                    is_scratch: room.is_scratch,
+                    username: &member.username,
+                };
                 let checked = check_value(&config.limits, value).and_then(|()| {
                     let is_accepted = policy.accepts_value(author, variable, value);
                     is_accepted.then_some(()).ok_or(ViolationKind::ValueRefused)
@@ -813,7 +857,9 @@ impl<P: Policy> Hub<P> {
         if username.is_empty() || username.len() > limits.max_username {
             return Err(violation(ViolationKind::UsernameLength(username.len())));
         }
-        if !self.policy.accepts_username(room_id, username) {
+        let is_scratch = dialect == Dialect::Scratch;
+        let author = Author { connection: id, room: room_id, is_scratch, username };
+        if !self.policy.accepts_username(author) {
             return Err(violation(ViolationKind::UsernameRefused));
         }
         let mut known = BTreeMap::new();
@@ -821,7 +867,6 @@ impl<P: Policy> Hub<P> {
             check_name(limits, &name).map_err(violation)?;
             let value = ValueRef::Text(value);
             check_value(limits, &value).map_err(violation)?;
-            let author = Author { connection: id, room: room_id, username };
             if creates && !self.policy.accepts_value(author, &name, &value) {
                 return Err(violation(ViolationKind::ValueRefused));
             }
@@ -916,7 +961,12 @@ impl<P: Policy> Hub<P> {
             }
             check_name(limits, variable).map_err(violation)?;
         }
-        let author = Author { connection: id, room: &room.id, username: &member.username };
+        let author = Author {
+            connection: id,
+            room: &room.id,
+            is_scratch: room.is_scratch,
+            username: &member.username,
+        };
         let kind = if let Err(kind) = check_value(limits, value) {
             Some(kind)
         } else if !policy.accepts_value(author, variable, value) {

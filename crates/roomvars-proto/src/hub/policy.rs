@@ -1,7 +1,7 @@
 use super::ConnId;
 use crate::ValueRef;
 
-/// Who wants to set a variable.
+/// Who wants to join a room, or to set a variable in it.
 #[derive(Debug, Clone, Copy, PartialEq, Eq)]
 #[non_exhaustive]
 pub struct Author<'a> {
@@ -9,6 +9,8 @@ pub struct Author<'a> {
     pub connection: ConnId,
     /// Its room.
     pub room: &'a str,
+    /// Whether that is one of those of the Scratch dialect, which are apart from the others.
+    pub is_scratch: bool,
     /// Its name there.
     pub username: &'a str,
 }
@@ -34,14 +36,16 @@ pub struct Author<'a> {
 /// ```
 pub trait Policy {
     /// Whether somebody may join a room by this name; it has passed the limits. If not, the
-    /// connection is closed with 4002.
-    fn accepts_username(&mut self, _room: &str, _username: &str) -> bool {
+    /// connection is closed with 4002. The connection is told so that you can compare with what you know
+    /// of it, such as who has logged in there.
+    fn accepts_username(&mut self, _author: Author<'_>) -> bool {
         true
     }
 
     /// Whether a variable may have this value; it has passed the limits. If not, the connection is
     /// closed with 4000, or in the Scratch dialect nothing happens (R3). The values of a handshake are
-    /// asked about too, where it creates the room.
+    /// asked about too, where it creates the room. What is accepted may still be refused for something else:
+    /// how things stand, [`Hub::room`](crate::Hub::room) tells.
     fn accepts_value(
         &mut self,
         _author: Author<'_>,
