@@ -1,5 +1,5 @@
 //! What a table of packets is made of: [`packets!`](crate::message::packets) turns rows into all that there is
-//! to say about packets; what of it needs no ids is [`table!`].
+//! to say about packets; what of it needs no ids is `table!`.
 
 use bytes::BufMut;
 use smallwire_core::Secret;
