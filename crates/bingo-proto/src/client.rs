@@ -17,6 +17,9 @@ use crate::{
 /// Made when the TCP connection stands; how it is driven is told at [`Session`]. It identifies
 /// itself first thing, answers Pings by itself, and reports everything else as a [`ClientEvent`].
 ///
+/// Once Ready it waits for its requests only: it doesn't know how often the server sends Pings. A server that
+/// vanished without a word shows when a request times out, or by the keep-alive of the socket.
+///
 /// ```
 /// use bingo_proto::{Client, ClientEvent, Config, Identification, Outcome, Server, ServerEvent, Session};
 /// use std::{sync::Arc, time::Instant};
@@ -37,7 +40,7 @@ use crate::{
 /// let claim = client.request(now, b"claim 7")?;
 /// server.handle_input(now, &client.poll_transmit().unwrap());
 /// let Some(ServerEvent::Request { id, payload }) = server.poll_event() else { panic!() };
-/// assert_eq!(&payload[..], b"claim 7");
+/// assert_eq!(payload, b"claim 7");
 /// server.reject(now, id, "taken")?;
 ///
 /// client.handle_input(now, &server.poll_transmit().unwrap());
@@ -77,8 +80,8 @@ impl Client {
     /// Answers a request of the server. An empty body is an acknowledgement (B6).
     ///
     /// # Errors
-    /// Nothing is sent: not open (never asked, or answered already), ended, too much waiting, or
-    /// too long.
+    /// Nothing is sent: not open (never asked, answered already, or forgotten), ended, too much
+    /// waiting, or too long.
     pub fn reply(
         &mut self,
         now: Instant,
@@ -121,13 +124,13 @@ impl Client {
     }
 
     /// Tells the server that it violates the protocol, where only the application can see it, and
-    /// ends the session. Of the reason at most 256 bytes are sent.
+    /// ends the session, cleanly on this side. Of the reason at most 256 bytes are sent.
     pub fn protocol_error(&mut self, now: Instant, reason: &str) {
         self.0.at(now).end_with_protocol_error(reason, End::Clean);
     }
 
-    /// Ends the session; what is queued is still to be sent. Input that waits, undecoded, for events
-    /// to be taken is dropped.
+    /// Ends the session, cleanly; what is queued is still to be sent, and says the last to the server: no message
+    /// says goodbye. Input that waits, undecoded, for events to be taken is dropped.
     pub fn close(&mut self, now: Instant) {
         self.0.at(now).end(End::Clean);
     }

@@ -38,7 +38,7 @@ pub enum ErrorReplyStyle {
     PayloadPrefix,
 }
 
-/// What the codec has to know of the wire.
+/// What the codec has to know of the wire. Nothing of it is negotiated: set both sides alike.
 #[derive(Debug, Clone, Copy, PartialEq, Eq)]
 #[non_exhaustive]
 pub struct CodecConfig {
@@ -92,7 +92,7 @@ mod session {
     use crate::{ClientEvent, FrameRef, ServerEvent};
 
     /// What a [`Client`](crate::Client) or [`Server`](crate::Server) is set up with; share one
-    /// among all connections.
+    /// among all connections. A time of 0 is over at once, one too long to be reckoned with never.
     ///
     /// ```
     /// use bingo_proto::{ByteOrder, CodecConfig, Config, Limits};

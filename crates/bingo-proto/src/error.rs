@@ -241,7 +241,8 @@ mod session {
     #[derive(Debug, Clone, Copy, PartialEq, Eq, Error)]
     #[non_exhaustive]
     pub enum AnswerError {
-        /// The peer never asked this, or was answered already (conversation, step 5).
+        /// The peer never asked this, was answered already, or has waited for longer than `request_timeout`
+        /// and was forgotten (B5; conversation, step 5).
         #[error("no open request {}", .0.message_id())]
         NotOpen(PeerRequestId),
         /// It couldn't be sent; unless the session has ended, the request is still open.

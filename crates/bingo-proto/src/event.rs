@@ -14,7 +14,7 @@ use crate::{Identification, JsonError, MessageId};
 #[derive(Debug, Clone, PartialEq, Eq)]
 #[non_exhaustive]
 pub enum ClientEvent {
-    /// The server let us in (conversation, step 2).
+    /// The server let us in (conversation, step 2). From here on a [`Backoff`](crate::Backoff) may begin anew.
     Ready {
         /// The secret for authenticated requests (B9).
         token: Secret<Payload>,
@@ -102,7 +102,7 @@ pub enum Outcome {
 }
 
 /// The handle of a request that we made: the id of its frame, which comes round again after 32,768
-/// messages.
+/// messages. Other sessions have equal ones.
 #[derive(Debug, Clone, Copy, PartialEq, Eq, PartialOrd, Ord, Hash)]
 pub struct RequestId(pub(crate) MessageId);
 
@@ -113,7 +113,10 @@ impl RequestId {
     }
 }
 
-/// The handle of a request that the peer made.
+/// The handle of a request that the peer made: the id of its frame.
+///
+/// Answer by it on its own session only: another one may have an open request with the same id. One that
+/// isn't answered within `request_timeout` is forgotten when there is need of its room or its id (B5).
 #[derive(Debug, Clone, Copy, PartialEq, Eq, PartialOrd, Ord, Hash)]
 pub struct PeerRequestId(pub(crate) MessageId);
 
@@ -128,6 +131,16 @@ impl PeerRequestId {
 ///
 /// It is a slice of the read that it came in and keeps all of that alive: [`detach`](Self::detach)
 /// it where it is to stay for long.
+///
+/// ```
+/// use bingo_proto::Payload;
+///
+/// let payload = Payload::from("claim 7");
+/// assert_eq!(payload, "claim 7");
+/// assert_eq!(payload, b"claim 7");
+/// assert_eq!(payload, [b"claim ", &b"7"[..]].concat()[..]);
+/// assert_eq!(payload.strip_prefix(b"claim "), Some(&b"7"[..]));
+/// ```
 #[derive(Clone, Default, PartialEq, Eq, PartialOrd, Ord, Hash)]
 pub struct Payload(pub(crate) Bytes);
 
@@ -167,6 +180,33 @@ impl Deref for Payload {
 impl AsRef<[u8]> for Payload {
     fn as_ref(&self) -> &[u8] {
         &self.0
+    }
+}
+
+impl PartialEq<[u8]> for Payload {
+    fn eq(&self, other: &[u8]) -> bool {
+        **self == *other
+    }
+}
+
+impl<const N: usize> PartialEq<[u8; N]> for Payload {
+    fn eq(&self, other: &[u8; N]) -> bool {
+        **self == *other
+    }
+}
+
+impl PartialEq<str> for Payload {
+    fn eq(&self, other: &str) -> bool {
+        **self == *other.as_bytes()
+    }
+}
+
+impl<T: ?Sized> PartialEq<&T> for Payload
+where
+    Self: PartialEq<T>,
+{
+    fn eq(&self, other: &&T) -> bool {
+        *self == **other
     }
 }
 

@@ -39,7 +39,8 @@ impl<'a> Identification<'a> {
     ///
     /// # Errors
     /// Not UTF-8 and so not JSON; nested deeper than 128 levels, whatever else is wrong; not JSON,
-    /// not an object, or a key missing, twice or not a string. The offset counts from the start of `json`.
+    /// not an object, or a key missing, twice or not a string. The offset counts from the start of `json`;
+    /// a key that is missing or not a string is told where the object begins.
     pub fn from_json(json: &'a [u8]) -> Result<Self, DecodeError> {
         // serde_json doesn't look at the text of what is ignored.
         core::str::from_utf8(json).map_err(|e| DecodeError {

@@ -46,7 +46,7 @@ impl Server {
     }
 
     /// Turns the client away that [`ServerEvent::Identified`] told of, with a text to show to its
-    /// user, and ends the session (conversation, step 2).
+    /// user, and ends the session, cleanly on this side (conversation, step 2).
     ///
     /// # Errors
     /// Nothing is sent: nobody waits for it, the session has ended, or the text is too long.
@@ -72,8 +72,8 @@ impl Server {
     /// Answers a request of the client. An empty body is an acknowledgement (B6).
     ///
     /// # Errors
-    /// Nothing is sent: not open (never asked, or answered already), ended, too much waiting, or
-    /// too long.
+    /// Nothing is sent: not open (never asked, answered already, or forgotten), ended, too much
+    /// waiting, or too long.
     pub fn reply(
         &mut self,
         now: Instant,
@@ -129,13 +129,13 @@ impl Server {
     }
 
     /// Tells the client that it violates the protocol, where only the application can see it, and
-    /// ends the session. Of the reason at most 256 bytes are sent.
+    /// ends the session, cleanly on this side. Of the reason at most 256 bytes are sent.
     pub fn protocol_error(&mut self, now: Instant, reason: &str) {
         self.0.at(now).end_with_protocol_error(reason, End::Clean);
     }
 
-    /// Ends the session; what is queued is still to be sent. Input that waits, undecoded, for events
-    /// to be taken is dropped.
+    /// Ends the session, cleanly; what is queued is still to be sent, and says the last to the client: no message
+    /// says goodbye. Input that waits, undecoded, for events to be taken is dropped.
     pub fn close(&mut self, now: Instant) {
         self.0.at(now).end(End::Clean);
     }

@@ -252,7 +252,7 @@ impl Client {
         self.0.side.login == Login::Done
     }
 
-    /// Logs off and ends the session; what is queued is still to be sent (step 6). Input that waits, undecoded, for
+    /// Logs off and ends the session, cleanly; what is queued is still to be sent (step 6). Input that waits, undecoded, for
     /// events to be taken is dropped.
     pub fn close(&mut self, now: Instant) {
         let (c, _) = self.0.at(now);

@@ -171,7 +171,8 @@ mod session {
         fn packet_timeout(&self) -> Duration;
     }
 
-    /// What a [`Client`](crate::Client) is set up with; share one among all connections.
+    /// What a [`Client`](crate::Client) is set up with; share one among all connections. A time of 0 is over at once,
+    /// one too long to be reckoned with never.
     ///
     /// ```
     /// use delimchat_proto::{ByteOrder, ClientConfig, Limits};
@@ -186,9 +187,10 @@ mod session {
     #[derive(Debug, Clone, PartialEq, Eq)]
     #[non_exhaustive]
     pub struct ClientConfig {
-        /// The wire format; its byte order goes until a login is accepted (D6).
+        /// The wire format; its byte order goes until a login is accepted, so it is the same on both sides (D6).
         pub codec: CodecConfig,
-        /// The byte order that logins ask for; default big-endian (D6).
+        /// The byte order that logins ask for; default big-endian (D6). Registrations ask for none: whoever registers
+        /// goes on in that of `codec`, which then has to be the server's.
         pub speaks: ByteOrder,
         /// How much is kept at most.
         pub limits: Limits,
@@ -254,7 +256,8 @@ mod session {
         }
     }
 
-    /// What a [`Server`](crate::Server) is set up with; share one among all connections.
+    /// What a [`Server`](crate::Server) is set up with; share one among all connections. A time of 0 is over at once,
+    /// one too long to be reckoned with never.
     ///
     /// ```
     /// use delimchat_proto::{Limits, ServerConfig};
@@ -268,7 +271,7 @@ mod session {
     #[derive(Debug, Clone, PartialEq, Eq)]
     #[non_exhaustive]
     pub struct ServerConfig {
-        /// The wire format; its byte order goes until a login is accepted (D6).
+        /// The wire format; its byte order goes until a login is accepted, so it is the same on both sides (D6).
         pub codec: CodecConfig,
         /// How much is kept at most.
         pub limits: Limits,
@@ -400,7 +403,7 @@ mod session {
     const _: () = assert!(size_of::<ClientEvent>() <= 128 && size_of::<ServerEvent>() <= 128);
 
     /// How much one session keeps at most; `max_memory` of its configuration adds it up. All are finite, and
-    /// none has a special value.
+    /// none has a special value: 0 is none at all, where nothing else is said.
     #[derive(Debug, Clone, Copy, PartialEq, Eq)]
     #[non_exhaustive]
     pub struct Limits {
@@ -412,10 +415,9 @@ mod session {
         /// wanted.
         pub max_events: usize,
         /// Bytes of names and messages in such events, each part of a long message counted with 128 more;
-        /// default 1 MiB, at least 1. At this number input is no longer
-        /// wanted.
+        /// default 1 MiB, at least 1. At this number input is no longer wanted.
         pub max_event_bytes: usize,
-        /// A client's requests without a result, default 1024: more are an error for the caller. On the server, the
+        /// A client's requests without a result, logins among them, default 1024: more are an error for the caller. On the server, the
         /// questions that its application hasn't answered: more are refused by themselves (steps 3 and 5).
         pub max_pending: usize,
         /// Parts that follow the head of a long message, default 256 (step 4).

@@ -244,7 +244,7 @@ mod session {
         /// No successful login in time (steps 1 and 2).
         #[error("the login took too long")]
         LoginTimeout,
-        /// `max_failed_logins` logins have failed (step 1).
+        /// `max_failed_logins` logins have failed (step 1). The server's; the client sees that the stream has ended.
         #[error("too many failed logins")]
         TooManyFailedLogins,
         /// The server refuses a second endpoint of this user: S5 (step 2).
@@ -264,6 +264,9 @@ mod session {
     impl SessionError {
         /// Whether to connect again, after a [`Backoff`](crate::Backoff)'s delay: yes after all but what another
         /// try would only repeat: refused logins, a second endpoint, a login that began wrongly (steps 1 and 2).
+        ///
+        /// A client's refused login isn't among the ends, but a
+        /// [`LoginRefused`](crate::Outcome::LoginRefused); the server may end the stream cleanly after it.
         pub fn should_reconnect(&self) -> bool {
             !matches!(
                 self,
@@ -319,7 +322,7 @@ mod session {
         /// `max_outgoing` long messages are on their way: try again when one has arrived (step 4).
         #[error("too many long messages on their way")]
         TooManyLong,
-        /// A message needs at least a byte (step 3).
+        /// What a client says, and a long message, needs at least a byte (step 3).
         #[error("an empty message")]
         Empty,
         /// The message is longer than a long message may be (step 4).
@@ -330,7 +333,8 @@ mod session {
             /// The most that it may have.
             limit: usize,
         },
-        /// The server's id of this message is on its way already (step 3).
+        /// A message with this id is on its way already, or a long one with the same first half of it (steps 3
+        /// and 4).
         #[error("a message with this id is on its way")]
         DuplicateId,
         /// The session has used up all client message ids (step 5).
@@ -356,7 +360,8 @@ mod session {
         Send(#[from] SendError),
     }
 
-    /// Why a login or registration was neither accepted nor refused.
+    /// Why a login or registration was neither accepted nor refused: none awaits a decision, or one of the other
+    /// kind, or the session has ended.
     #[derive(Debug, Clone, Copy, PartialEq, Eq, Error)]
     #[error("no such client awaits a decision")]
     pub struct DecideError;

@@ -58,7 +58,7 @@ pub enum ClientEvent {
         /// What was said.
         message: LongMessage,
     },
-    /// A long message that won't arrive (step 4).
+    /// A long message that won't arrive (step 4). Of those that the end of the session leaves unfinished none is told.
     LongMessageDropped {
         /// The server's id of it.
         unique_id: UniqueId,
@@ -146,8 +146,8 @@ pub enum ServerEvent {
         /// What is said; never empty.
         message: Bytes,
     },
-    /// The client has said something long; it is in the room (step 4). In [`RoomId::ECHO`], send it back with
-    /// `forward`.
+    /// The client has said something long; it is in the room, and has been answered: there is nothing to accept
+    /// (step 4). In [`RoomId::ECHO`], send it back with `forward`.
     LongMessage {
         /// The client's id of it.
         client_message_id: ClientMessageId,
@@ -156,7 +156,8 @@ pub enum ServerEvent {
         /// What is said.
         message: LongMessage,
     },
-    /// A long message of the client that wasn't whole in time (step 4).
+    /// A long message of the client that wasn't whole in time (step 4). Of those that the end of the session leaves
+    /// unfinished none is told.
     LongMessageDropped {
         /// The client's id of it.
         client_message_id: ClientMessageId,
@@ -214,51 +215,52 @@ pub enum ServerEvent {
 #[derive(Debug, Clone, Copy, PartialEq, Eq)]
 #[non_exhaustive]
 pub enum Outcome {
-    /// As it was meant to. Of a login or registration: the client is logged in.
+    /// As it was meant to. Of a login or registration: the client is logged in, and a [`Backoff`](crate::Backoff)
+    /// may begin anew.
     Okay,
     /// The login is refused; another may be tried (step 2).
     LoginRefused {
-        /// U.
+        /// U: what became of the username.
         username: LoginUsernameStatus,
-        /// P.
+        /// P: what became of the password.
         password: LoginPasswordStatus,
-        /// E.
+        /// E: what became of the byte order.
         byte_order: LoginByteOrderStatus,
     },
     /// The registration is refused; another may be tried (step 2).
     RegisterRefused {
-        /// U.
+        /// U: what became of the username.
         username: RegisterUsernameStatus,
-        /// P.
+        /// P: what became of the password.
         password: RegisterPasswordStatus,
-        /// E.
+        /// E: what became of the e-mail address.
         email: RegisterEmailStatus,
     },
     /// The server finds the layout of the login or registration broken: S4 or S8 (step 2).
     Malformed,
     /// The message is refused (step 3).
     MessageRefused {
-        /// RID.
+        /// RID: what became of the room.
         room: ShortRoomStatus,
-        /// M.
+        /// M: what became of the message.
         message: ShortMessageStatus,
     },
     /// The long message is refused at its head (step 4).
     HeadRefused {
-        /// TP.
+        /// TP: what became of the number of parts.
         remaining: HeadCountStatus,
-        /// RID.
+        /// RID: what became of the room.
         room: LongRoomStatus,
-        /// M.
+        /// M: what became of the head's content.
         message: LongMessageStatus,
     },
     /// The long message is refused at one of its parts (step 4).
     PartRefused {
-        /// PN.
+        /// PN: what became of the part's number.
         number: PartNumberStatus,
-        /// RID.
+        /// RID: what became of the room.
         room: LongRoomStatus,
-        /// M.
+        /// M: what became of the part's content.
         message: LongMessageStatus,
     },
     /// Joining the room is refused (step 5).
@@ -295,7 +297,7 @@ pub enum LoginRefusal {
     Username,
     /// It isn't the user's password: P = Invalid.
     Password,
-    /// The user is connected already, and may be only once: S5, and the session ends.
+    /// The user is connected already, and may be only once: S5, and the session ends, cleanly on this side.
     SecondEndpoint,
 }
 
@@ -333,7 +335,8 @@ pub enum AliasRefusal {
     InUse,
 }
 
-/// The handle of a client's request. Of a message, it is the counter that its client message id is made of.
+/// The handle of a client's request. Of a message, it is the counter that its client message id is made of. Other
+/// sessions have equal ones.
 #[derive(Debug, Clone, Copy, PartialEq, Eq, PartialOrd, Ord, Hash)]
 pub struct RequestId(pub(crate) u32);
 
@@ -343,7 +346,7 @@ impl RequestId {
         self.0
     }
 
-    /// The client message id, if the request is a message.
+    /// The client message id of a message; of another request, an id that no message has.
     pub const fn client_message_id(self) -> ClientMessageId {
         ClientMessageId::from_counter(self.0)
     }
@@ -358,10 +361,13 @@ macro_rules! handles {
 }
 
 handles! {
-    /// The handle of a message that awaits the answer of a server's application.
+    /// The handle of a message that awaits the answer of a server's application. Answer by it on its own session
+    /// only: another one may have an equal handle.
     MessageId;
-    /// The handle of a wish to join a room, which awaits the answer of a server's application.
+    /// The handle of a wish to join a room, which awaits the answer of a server's application. Answer by it on its
+    /// own session only: another one may have an equal handle.
     JoinId;
-    /// The handle of a wish to go by an alias, which awaits the answer of a server's application.
+    /// The handle of a wish to go by an alias, which awaits the answer of a server's application. Answer by it on its
+    /// own session only: another one may have an equal handle.
     AliasId;
 }

@@ -1676,6 +1676,55 @@ fn step4_a_client_asks_for_missing_parts_and_gives_up_in_time() {
 }
 
 #[test]
+fn step4_what_the_end_leaves_unfinished_is_not_told() {
+    let (mut client, now) = client();
+    client.handle_input(now, &encoded(&delivery(1, 4).1[..2]));
+    client.handle_eof(now);
+    assert_eq!(client.ended(), Some(&End::Clean));
+    assert_eq!(events(&mut client), []);
+    let (mut server, now) = member();
+    says(&mut server, now, &[head(1, 4, b"zero"), next(1, 1, b"one")]);
+    server.handle_eof(now);
+    assert_eq!(server.ended(), Some(&End::Clean));
+    assert_eq!(events(&mut server), []);
+}
+
+#[test]
+fn times_too_long_to_be_reckoned_with_never_come() {
+    // Steps 1 to 4, D5.
+    let config = ServerConfig::default().login_timeout(Duration::MAX);
+    let (mut server, now) = guest(
+        config
+            .packet_timeout(Duration::MAX)
+            .resend_after(Duration::MAX)
+            .assembly_timeout(Duration::MAX),
+    );
+    server.handle_input(now, b"\x02");
+    assert_eq!(server.poll_timeout(), None);
+    let config = ClientConfig::default().login_timeout(Duration::MAX);
+    let config = config.packet_timeout(Duration::MAX).result_timeout(Duration::MAX);
+    let config = config.resend_after(Duration::MAX).assembly_timeout(Duration::MAX);
+    let mut client = Client::new(Arc::new(config.clone()), now);
+    client.login(now, "ada", b"hunter2").unwrap();
+    assert_eq!(client.poll_timeout(), None);
+    let (mut client, now) = client_of(config);
+    client.join(now, ROOM, b"").unwrap();
+    client.send_message(now, ROOM, &text(4)).unwrap();
+    client.handle_input(now, &encoded(&delivery(1, 4).1[..1]));
+    client.handle_input(now, b"\x01");
+    assert_eq!(client.poll_timeout(), None);
+}
+
+#[test]
+fn step3_a_time_of_0_is_over_at_once() {
+    let (mut client, now) = client_of(ClientConfig::default().result_timeout(Duration::ZERO));
+    let request = client.join(now, ROOM, b"").unwrap();
+    assert_eq!(client.poll_timeout(), Some(now));
+    client.handle_timeout(now);
+    assert_eq!(events(&mut client), [outcome(request, Outcome::TimedOut)]);
+}
+
+#[test]
 fn step4_a_client_drops_what_it_cannot_take() {
     let (mut client, now) = client();
     client.handle_input(now, &raw(0x5F, &[&[0, 0, 0, 1], &uid(9).0, &ROOM.0, b"aGk"]));

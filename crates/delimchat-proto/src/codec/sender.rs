@@ -1,7 +1,9 @@
 use crate::codec::{Progress, Scan, Stop, Then};
 use crate::{ByteOrder, ClientMessageId, ClientPacket, Overlong, RoomId, ServerPacket};
 
-/// Whose packets they are: [`FromClient`] or [`FromServer`].
+/// Whose packets they are: [`FromClient`] or [`FromServer`], or those of the module `draft`; there are no others.
+///
+/// `S::Packet<B>` is the table of that side: [`ClientPacket<B>`](ClientPacket) or [`ServerPacket<B>`](ServerPacket).
 pub trait Sender: sealed::Packets {}
 
 /// What clients send: [`ClientPacket`].

@@ -31,6 +31,8 @@ use rooms::{alias_result, handle_invite, join_result};
 /// Made when a TCP connection is accepted; how it is driven is told at [`Session`]. It greets the client, hands what
 /// only the application can decide to it, answers all else, puts long messages together, asks for their parts
 /// again, and knows the client's rooms. An example of both ends is at [`Client`](crate::Client).
+///
+/// The protocol has no heartbeat: a client that vanished without a word shows by the keep-alive of the socket only.
 pub struct Server(Endpoint<ServerSide>);
 
 impl Server {
@@ -67,7 +69,7 @@ impl Server {
     /// Turns the client away that [`ServerEvent::Login`] told of (step 2). It may try again, a few times.
     ///
     /// # Errors
-    /// Nobody waits for it: also when the session has ended meanwhile.
+    /// Nobody waits for it: also when the session has ended meanwhile, or who waits wants to register.
     pub fn refuse_login(&mut self, now: Instant, why: LoginRefusal) -> Result<(), DecideError> {
         let (c, side) = self.0.at(now);
         side.refuse_login(c, why)?;
@@ -78,7 +80,7 @@ impl Server {
     /// Turns the client away that [`ServerEvent::Register`] told of (step 2). It may try again, a few times.
     ///
     /// # Errors
-    /// Nobody waits for it: also when the session has ended meanwhile.
+    /// Nobody waits for it: also when the session has ended meanwhile, or who waits wants to log in.
     pub fn refuse_registration(
         &mut self,
         now: Instant,
@@ -90,7 +92,8 @@ impl Server {
         Ok(())
     }
 
-    /// Tells the client that its message is accepted (step 3).
+    /// Tells the client that its message is accepted (step 3). There is no hurry on this side, but the client may
+    /// have given up after its `result_timeout`; the same goes for the other answers.
     ///
     /// # Errors
     /// It awaits no answer.
@@ -217,9 +220,10 @@ impl Server {
     }
 
     /// Delivers a message to the client, as a long one if it is longer than 3000 bytes or what `max_packet` lets be
-    /// said in one packet: then without the names of
-    /// who said it, which the protocol has no place for (steps 3 and 4). `unique_id` is yours; one
-    /// [`Received`](ServerEvent::Received) or [`Unacknowledged`](ServerEvent::Unacknowledged) will have it.
+    /// said in one packet: then without the names of who said it, which the protocol has no place for (steps 3 and 4).
+    /// Whether the client is in the room is for you to see, and the message may be empty. `unique_id` is yours, its
+    /// first half different from that of any other on its way; one [`Received`](ServerEvent::Received) or
+    /// [`Unacknowledged`](ServerEvent::Unacknowledged) will have it.
     ///
     /// # Errors
     /// Nothing is sent: the client isn't logged in, ended, too much waiting, too long, the id is on its way already,
@@ -382,7 +386,7 @@ impl Server {
         self.0.side.is_logged_in()
     }
 
-    /// Ends the session; what is queued is still to be sent. Input that waits, undecoded, for events to be taken is
+    /// Ends the session, cleanly; what is queued is still to be sent. Input that waits, undecoded, for events to be taken is
     /// dropped.
     pub fn close(&mut self, now: Instant) {
         self.0.at(now).0.end(End::Clean);
