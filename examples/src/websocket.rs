@@ -81,6 +81,12 @@ pub(crate) fn wire_limit(max_message: usize) -> usize {
     max_message.saturating_add(max_message / 1000).saturating_add(64)
 }
 
+/// The most bytes that a library is to keep unsent, if the longest message sent is `longest` bytes: without
+/// an end, pongs that the peer doesn't read would pile up.
+pub(crate) fn unsent_limit(longest: usize) -> usize {
+    wire_limit(longest).saturating_add(2 * BUFFER)
+}
+
 /// Whether a close frame may carry this code; libraries refuse one that carries another.
 pub fn is_close_code(code: u16) -> bool {
     matches!(code, 1000..=1003 | 1007..=1014 | 3000..=4999)
