@@ -6,7 +6,8 @@
 //!
 //! A client that doesn't keep up with what others do is turned out: what waits for it is bounded by a
 //! short queue of commands and by `max_transmit_bytes` of its session, and where one is full it would
-//! miss something, so its connection is closed with "too slow". One that only asks more than it takes
+//! miss something, so its connection is closed with "too slow". One that has others told too much, whom
+//! it would make seem slow, is closed with "says too much". One that only asks more than it takes
 //! isn't read any more until it does.
 
 use std::collections::{BTreeMap, BTreeSet};
@@ -17,13 +18,13 @@ use std::time::{Duration, Instant};
 
 use litecord_proto::{
     AnswerError, CloseCode, CloseFrame, Config, Directions, End, Json, JsonRef, Outcome,
-    PeerRequestId, RequestId, SendError, Server, ServerEvent, SessionError,
+    PeerRequestId, RequestId, SendError, Server, ServerEvent, Session, SessionError,
 };
 use serde::Serialize;
 use tokio::net::{TcpListener, TcpStream};
 use tokio::sync::mpsc;
 
-use crate::app::App;
+use crate::app::{App, Pace};
 use crate::listener::{Driver, Log, accept, join, told};
 use crate::websocket::is_close_code;
 
@@ -36,6 +37,10 @@ const MAX_COMMANDS: usize = 8 * MAX_CONNECTIONS;
 
 /// Subscriptions to all guilds together.
 const MAX_SUBSCRIPTIONS: usize = 100_000;
+
+/// Why a client is turned out.
+const TOO_SLOW: &str = "too slow";
+const TOO_MUCH: &str = "says too much";
 
 /// Longest id of a guild or user, in bytes of JSON text.
 const MAX_ID: usize = 100;
@@ -56,6 +61,8 @@ pub struct Options {
     pub config: Arc<Config>,
     /// Whose WebSockets.
     pub driver: Driver,
+    /// Dispatches a second of a client, of which others may have to be told.
+    pub rate_limit: u32,
 }
 
 /// Serves whoever connects, until `shutdown`; then closes all connections.
@@ -85,7 +92,8 @@ async fn connection(bridge: Arc<Bridge>, number: u64, stream: TcpStream, peer: S
     if !bridge.clients().connect(number, sender) {
         return;
     }
-    let client = Client { bridge, number, delayed, asked: BTreeMap::new() };
+    let pace = Pace::per_second(bridge.options.rate_limit, Instant::now());
+    let client = Client { bridge, number, delayed, pace, asked: BTreeMap::new() };
     client.log(&format!("connects from {peer}"));
     let log = client.bridge.log.clone();
     let end = told(client.run(stream, commands).await);
@@ -188,6 +196,7 @@ struct Client {
     number: u64,
     /// For what is to come back to this connection after a while.
     delayed: mpsc::WeakSender<Command>,
+    pace: Pace,
     /// What the client is asked: `None` the version, else what it has itself asked us to.
     asked: BTreeMap<RequestId, Option<PeerRequestId>>,
 }
@@ -212,7 +221,7 @@ impl Client {
         stream: TcpStream,
         mut commands: mpsc::Receiver<Command>,
     ) -> anyhow::Result<End<SessionError>> {
-        let Options { config, driver } = self.bridge.options.clone();
+        let Options { config, driver, .. } = self.bridge.options.clone();
         let max_message = config.codec.max_message;
         let session = || Server::new(config, Instant::now());
         driver.serve(stream, max_message, session, &mut commands, &mut self).await
@@ -234,7 +243,7 @@ impl App<Server> for Client {
             ServerEvent::Outcome { request, outcome } => {
                 self.outcome(session, now, request, &outcome);
             }
-            ServerEvent::Dispatch { what, args } => self.dispatch(&what, &args),
+            ServerEvent::Dispatch { what, args } => self.dispatch(session, now, &what, &args),
             ServerEvent::StrayResponse { nonce, .. } => {
                 self.log(&format!("responds to {:.MAX_LOGGED$} too late", nonce.get()));
             }
@@ -263,7 +272,7 @@ impl App<Server> for Client {
     fn commands_closed(&mut self, session: &mut Server, now: Instant) {
         let is_open = self.bridge.clients().is_open;
         if is_open {
-            self.turn_out(session, now);
+            self.turn_out(session, now, TOO_SLOW);
         } else {
             session.close_with(now, CloseFrame::new(CloseCode::GOING_AWAY.0, "shutting down"));
         }
@@ -370,7 +379,10 @@ impl Client {
         }
     }
 
-    fn dispatch(&self, what: &str, args: &Json) {
+    fn dispatch(&mut self, session: &mut Server, now: Instant, what: &str, args: &Json) {
+        if !self.pace.allows(now, 1) {
+            return self.turn_out(session, now, TOO_MUCH);
+        }
         self.log(&format!("dispatches {what:.MAX_LOGGED$} {:.MAX_LOGGED$}", args.get()));
         let is_on = match what {
             "SUBSCRIBE" => true,
@@ -406,14 +418,18 @@ impl Client {
         match sent {
             // It has ended while we were about to: the next thing that `drive` sees.
             Ok(()) | Err(AnswerError::Send(SendError::Ended)) => {}
-            Err(AnswerError::Send(SendError::QueueFull)) => self.turn_out(session, now),
+            Err(AnswerError::Send(SendError::QueueFull)) => {
+                self.turn_out(session, now, TOO_SLOW);
+            }
             Err(error) => self.log(&format!("isn't sent something: {error}")),
         }
     }
 
-    fn turn_out(&self, session: &mut Server, now: Instant) {
-        self.log("is turned out: too slow");
-        session.close_with(now, CloseFrame::new(CloseCode::POLICY_VIOLATION.0, "too slow"));
+    fn turn_out(&self, session: &mut Server, now: Instant, why: &'static str) {
+        if session.ended().is_none() {
+            self.log(&format!("is turned out: {why}"));
+            session.close_with(now, CloseFrame::new(CloseCode::POLICY_VIOLATION.0, why));
+        }
     }
 
     /// `note` goes on after the client's name.
