@@ -26,6 +26,7 @@ use crate::app::App;
 use crate::bingo_game::{Ask, Board, MapTime, News, Question, Say, Variables};
 use crate::listener::{Log, accept, join};
 use crate::tcp::drive;
+use crate::turns::Turns;
 
 /// More connections than these are closed at once. The names of all must fit into one Reply.
 const MAX_CONNECTIONS: usize = 500;
@@ -80,7 +81,7 @@ pub async fn serve(
     join(connections, &log).await;
 }
 
-async fn connection(table: Arc<Table>, number: u64, stream: TcpStream, peer: SocketAddr) {
+async fn connection(table: Arc<Table>, number: u64, stream: Turns<TcpStream>, peer: SocketAddr) {
     let (sender, mut commands) = mpsc::channel(MAX_COMMANDS);
     if !table.room().connect(number, sender) {
         return;

@@ -31,6 +31,7 @@ use crate::app::{App, Pace, unix_time};
 use crate::delimchat_args::{room_name, user_name};
 use crate::listener::{Log, accept, join, told};
 use crate::tcp::drive;
+use crate::turns::Turns;
 
 /// More connections than these are closed at once.
 const MAX_CONNECTIONS: usize = 500;
@@ -104,7 +105,7 @@ pub async fn serve(
     join(connections, &log).await;
 }
 
-async fn connection(chat: Arc<Chat>, number: u64, stream: TcpStream, peer: SocketAddr) {
+async fn connection(chat: Arc<Chat>, number: u64, stream: Turns<TcpStream>, peer: SocketAddr) {
     let (sender, mut commands) = mpsc::channel(MAX_COMMANDS);
     if !chat.hall().connect(number, sender) {
         return;

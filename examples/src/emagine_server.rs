@@ -21,6 +21,7 @@ use tokio::sync::mpsc;
 use crate::app::{App, unix_time};
 use crate::args::{close_frame, name, split};
 use crate::listener::{Driver, Log, accept, join, told};
+use crate::turns::Turns;
 
 /// More connections than these are closed at once.
 const MAX_CONNECTIONS: usize = 500;
@@ -134,7 +135,12 @@ pub async fn serve(
     join(connections, &log).await;
 }
 
-async fn connection(gateway: Arc<Gateway>, number: u64, stream: TcpStream, peer: SocketAddr) {
+async fn connection(
+    gateway: Arc<Gateway>,
+    number: u64,
+    stream: Turns<TcpStream>,
+    peer: SocketAddr,
+) {
     let (sender, mut commands) = mpsc::channel(MAX_COMMANDS);
     if !gateway.clients().connect(number, sender) {
         return;

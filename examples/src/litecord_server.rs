@@ -26,6 +26,7 @@ use tokio::sync::mpsc;
 
 use crate::app::{App, Pace};
 use crate::listener::{Driver, Log, accept, join, told};
+use crate::turns::Turns;
 use crate::websocket::is_close_code;
 
 /// More connections than these are closed at once.
@@ -86,7 +87,7 @@ pub async fn serve(
     join(connections, &log).await;
 }
 
-async fn connection(bridge: Arc<Bridge>, number: u64, stream: TcpStream, peer: SocketAddr) {
+async fn connection(bridge: Arc<Bridge>, number: u64, stream: Turns<TcpStream>, peer: SocketAddr) {
     let (sender, commands) = mpsc::channel(MAX_COMMANDS);
     let delayed = sender.downgrade();
     if !bridge.clients().connect(number, sender) {
@@ -218,7 +219,7 @@ struct Refusal<'a> {
 impl Client {
     async fn run(
         mut self,
-        stream: TcpStream,
+        stream: Turns<TcpStream>,
         mut commands: mpsc::Receiver<Command>,
     ) -> anyhow::Result<End<SessionError>> {
         let Options { config, driver, .. } = self.bridge.options.clone();
