@@ -34,7 +34,7 @@ class Client:
         self.number = number
         self.answers = {}
         self.others = []
-        self.outgoing = b""
+        self.outgoing = bytearray()
 
     async def open(self, address):
         streams = await asyncio.open_connection(*address, limit=1 << 18)
@@ -74,8 +74,8 @@ class Client:
                     self.hear(said)
                 # What answers all that has come goes in one piece.
                 if self.outgoing:
-                    wire.writer.write(self.outgoing)
-                    self.outgoing = b""
+                    wire.writer.write(bytes(self.outgoing))
+                    self.outgoing.clear()
                 if not (data := await wire.reader.read(1 << 18)):
                     wire.is_over = "end of stream"
                     return
