@@ -28,8 +28,7 @@ pub trait App<S: Session> {
     fn commands_closed(&mut self, _session: &mut S, _now: Instant) {}
 }
 
-/// How fast a client may have others told of something: all of them have the work of it, so one could
-/// make everybody slow.
+/// How fast a client may make others have work: have them told of something, or the log grow.
 #[derive(Debug)]
 pub(crate) struct Pace {
     /// For one unit.
@@ -45,6 +44,11 @@ impl Pace {
     /// So many units a second, whatever they are, and as many at once as in five.
     pub(crate) fn per_second(units: u32, now: Instant) -> Self {
         Self { time: Duration::from_secs(1) / units.max(1), paid: now }
+    }
+
+    /// For notes on what a peer can do as often as it likes: not all of it has to be known.
+    pub(crate) fn of_notes(now: Instant) -> Self {
+        Self::per_second(10, now)
     }
 
     /// Whether so many may follow, which then are owed.

@@ -114,7 +114,8 @@ async fn connection(chat: Arc<Chat>, number: u64, stream: Turns<TcpStream>, peer
     let now = Instant::now();
     let pace = Pace::per_second(chat.options.rate_limit, now);
     let long_pace = Pace::per_second(chat.options.rate_limit.saturating_mul(LONG_RATE), now);
-    let mut client = Client { chat, number, pace, long_pace, long: VecDeque::new() };
+    let notes = Pace::of_notes(now);
+    let mut client = Client { chat, number, pace, long_pace, notes, long: VecDeque::new() };
     client.log(&format!("connects from {peer}"));
     let end = async {
         let guest = format!("guest-{number}");
@@ -279,6 +280,7 @@ struct Client {
     number: u64,
     pace: Pace,
     long_pace: Pace,
+    notes: Pace,
     /// Messages that the session has no room for yet.
     long: VecDeque<(UniqueId, RoomId, LongMessage)>,
 }
@@ -310,7 +312,9 @@ impl App<Server> for Client {
             }
             ServerEvent::Received { .. } => self.forward(session, now),
             ServerEvent::Unacknowledged { unique_id } if session.ended().is_none() => {
-                self.log(&format!("hasn't acknowledged message {unique_id}"));
+                if self.notes.allows(now, 1) {
+                    self.log(&format!("hasn't acknowledged message {unique_id}"));
+                }
                 self.forward(session, now);
             }
             ServerEvent::JoinRoom { id, room, password } => {
@@ -321,7 +325,9 @@ impl App<Server> for Client {
             ServerEvent::Invite { room, username, alias } => {
                 self.invite(session, now, room, &username, &alias);
             }
-            ServerEvent::BadPacket(error) => self.log(&format!("sends no packet: {error}")),
+            ServerEvent::BadPacket(error) if self.notes.allows(now, 1) => {
+                self.log(&format!("sends no packet: {error}"));
+            }
             _ => {}
         }
     }
@@ -590,12 +596,12 @@ impl Client {
         username: &str,
         alias: &str,
     ) {
+        if !self.may_tell(session, now, 0) {
+            return;
+        }
         let place = room_name(room);
         if !session.is_in(room) {
             return self.log(&format!("invites to {place}, but isn't there"));
-        }
-        if !self.may_tell(session, now, 0) {
-            return;
         }
         let mut hall = self.chat.hall();
         let Some(from) = hall.who(self.number).cloned() else { return };

@@ -93,8 +93,10 @@ async fn connection(bridge: Arc<Bridge>, number: u64, stream: Turns<TcpStream>, 
     if !bridge.clients().connect(number, sender) {
         return;
     }
-    let pace = Pace::per_second(bridge.options.rate_limit, Instant::now());
-    let client = Client { bridge, number, delayed, pace, asked: BTreeMap::new() };
+    let now = Instant::now();
+    let pace = Pace::per_second(bridge.options.rate_limit, now);
+    let notes = Pace::of_notes(now);
+    let client = Client { bridge, number, delayed, pace, notes, asked: BTreeMap::new() };
     client.log(&format!("connects from {peer}"));
     let log = client.bridge.log.clone();
     let end = told(client.run(stream, commands).await);
@@ -198,6 +200,7 @@ struct Client {
     /// For what is to come back to this connection after a while.
     delayed: mpsc::WeakSender<Command>,
     pace: Pace,
+    notes: Pace,
     /// What the client is asked: `None` the version, else what it has itself asked us to.
     asked: BTreeMap<RequestId, Option<PeerRequestId>>,
 }
@@ -245,10 +248,12 @@ impl App<Server> for Client {
                 self.outcome(session, now, request, &outcome);
             }
             ServerEvent::Dispatch { what, args } => self.dispatch(session, now, &what, &args),
-            ServerEvent::StrayResponse { nonce, .. } => {
+            ServerEvent::StrayResponse { nonce, .. } if self.notes.allows(now, 1) => {
                 self.log(&format!("responds to {:.MAX_LOGGED$} too late", nonce.get()));
             }
-            ServerEvent::Unknown { op, .. } => self.log(&format!("sends {op}, which is unknown")),
+            ServerEvent::Unknown { op, .. } if self.notes.allows(now, 1) => {
+                self.log(&format!("sends {op}, which is unknown"));
+            }
             _ => {}
         }
     }
