@@ -34,6 +34,10 @@ class Wrong(Exception):
     """The server does otherwise than its SPEC.md has it."""
 
 
+class TurnedOut(Exception):
+    """The server has turned it out as too slow, as hostile peers may be without meaning it."""
+
+
 class Silent(Wrong):
     """It says nothing for too long."""
 
@@ -56,6 +60,13 @@ class Connection:
 
     def note(self, said):
         """Keeps the server's last word, if it is one."""
+
+    def is_too_slow(self):
+        """Whether it has been turned out as that, by what can be seen."""
+        return False
+
+    def wrong(self, what):
+        return TurnedOut() if self.is_too_slow() else Wrong(f"{what}: {self.how}")
 
     @property
     def how(self):
@@ -119,7 +130,7 @@ class Connection:
         while (said := await self.next(until - time.monotonic())) is not None:
             if wanted(said):
                 return said
-        raise Wrong(f"ended too early: {self.how}")
+        raise self.wrong("ended too early")
 
     async def ends(self, *hows, after=0.0):
         """The server ends it, in one of these ways, so many seconds after the connection began."""
@@ -127,7 +138,7 @@ class Connection:
         while await self.next(until - time.monotonic()) is not None:
             pass
         if self.how not in hows:
-            raise Wrong(f"ended: {self.how}, not {' or '.join(hows)}")
+            raise self.wrong(f"ended in place of {' or '.join(hows)}")
         if self.since() < after - EARLY:
             raise Wrong(f"ended after {self.since():.1f} s, not {after:g}")
 
@@ -137,7 +148,7 @@ class Connection:
         with suppress(Silent):
             while await self.next(until - time.monotonic()) is not None:
                 pass
-            raise Wrong(f"ended, though it is allowed: {self.how}")
+            raise self.wrong("ended, though it is allowed")
 
     async def flood(self, chunks, *hows, seconds=FLOOD_TIME, reads=True):
         """Writes the same or all of these as fast as the socket takes it.
@@ -165,7 +176,7 @@ class Connection:
         if not self.is_over or self.since() > self.crowd.server.longest:
             return
         if self.how not in ("reset", *hows) or not hows:
-            raise Wrong(f"ended: {self.how}")
+            raise self.wrong("ended")
 
     async def skip(self):
         """Reads what there is."""
@@ -224,7 +235,7 @@ class Crowd:
         self.numbers = itertools.count(1)
         self.flooded = 0
         self.made = 0
-        self.lag = 0.0
+        self.lag, self.turned_out = 0.0, 0
         self.ends, self.faults, self.done = Counter(), Counter(), Counter()
         self.is_on = True
 
@@ -236,6 +247,8 @@ class Crowd:
         try:
             await one.act(connection)
             self.done[str(one)] += 1
+        except TurnedOut:
+            self.turned_out += 1
         except Wrong as wrong:
             self.faults[f"{one}: {wrong}"] += 1
         finally:
@@ -288,6 +301,7 @@ class Crowd:
             "made": self.made,
             "flooded": self.flooded,
             "lag": self.lag,
+            "turned_out": self.turned_out,
             "ends": dict(self.ends.most_common()),
             "faults": dict(self.faults),
             "unseen": [one for one in every if not self.done[one]],

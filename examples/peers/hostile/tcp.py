@@ -41,7 +41,10 @@ PING_INTERVAL, PING_TIMEOUT = 2, 10
 class Bingo(Connection):
     """Hears frames as their opcode, id and payload."""
 
-    is_ready = False
+    is_ready, reason = False, b""
+
+    def is_too_slow(self):
+        return self.reason == b"too slow"
 
     def parse(self):
         data = self.data
@@ -57,7 +60,7 @@ class Bingo(Connection):
 
     def note(self, said):
         if said[0] == 0x07:
-            self.word = "ProtocolError"
+            self.word, self.reason = "ProtocolError", said[2]
         elif said[0] == 0x06 and not self.is_ready:
             self.word = "ErrorReply"
 
@@ -214,7 +217,7 @@ async def odd_answers(c):
         await c.answer_pings(DWELL, lambda ping: frame(5, 1, ping.to_bytes(2) + b"?"))
     except TimeoutError:
         return
-    raise Wrong(f"ended, though it is allowed: {c.how}")
+    raise c.wrong("ended, though it is allowed")
 
 
 @bingo.does("step 4", "pings are answered with an ErrorReply, which is allowed")
@@ -224,7 +227,7 @@ async def error_answers(c):
         await c.answer_pings(DWELL, lambda ping: frame(6, ping))
     except TimeoutError:
         return
-    raise Wrong(f"ended, though it is allowed: {c.how}")
+    raise c.wrong("ended, though it is allowed")
 
 
 @bingo.does("B6", "Replies to what was never asked, which is allowed")
@@ -355,6 +358,11 @@ class Delimchat(Connection):
     """Hears packets as their fields."""
 
     codec = packets.Codec({"from": "server"})
+    is_logged_in = False
+
+    def is_too_slow(self):
+        # The protocol has no word for it; how many there were, the server's log tells.
+        return self.is_logged_in and self.how == NOTHING_MORE
 
     def parse(self):
         if not self.data:
@@ -387,6 +395,7 @@ class Delimchat(Connection):
     async def login(self):
         await self.send(LOGIN)
         await self.hear(lambda said: said["type"] == "login_result")
+        self.is_logged_in = True
 
     async def hear_packet(self, **wanted):
         return await self.hear(lambda said: wanted.items() <= said.items())

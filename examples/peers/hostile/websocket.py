@@ -48,7 +48,10 @@ def text(said):
 class WebSocket(Connection):
     """Hears messages as their opcode and payload, before that the status of HTTP."""
 
-    is_http = True
+    is_http, reason = True, b""
+
+    def is_too_slow(self):
+        return self.reason == b"too slow"
 
     def parse(self):
         data = self.data
@@ -78,6 +81,7 @@ class WebSocket(Connection):
 
     def note(self, said):
         if said[0] == CLOSE:
+            self.reason = said[1][2:]
             self.word = str(int.from_bytes(said[1][:2])) if said[1] else "an empty close frame"
         elif said[0] == "http" and said[1] != 101:
             self.word = f"HTTP {said[1]}"
