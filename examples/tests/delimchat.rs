@@ -850,6 +850,22 @@ fn who_never_reads_is_turned_out_and_holds_up_nobody() {
 }
 
 #[test]
+fn who_is_gone_before_all_is_read_is_not_kept() {
+    let (mut server, address) = server(&[]);
+    let mut raw = Raw::log_in(&address);
+    let mut wire = Vec::new();
+    let asking = ClientPacketRef::SupportedPacketsRequest;
+    asking.encode(&CodecConfig::default(), &mut wire).unwrap();
+    let wire = wire.repeat(1000);
+    raw.stream.set_write_timeout(Some(Duration::from_secs(1))).unwrap();
+    // Until the server, whose answers nobody takes, doesn't read on.
+    while raw.stream.write_all(&wire).is_ok() {}
+    // With unread bytes, this is a reset.
+    drop(raw);
+    server.shows("client 0 ends: ");
+}
+
+#[test]
 fn where_nothing_can_be_had_is_an_error() {
     let (_server, address) = server(&[]);
     let mut second = Program::start("delimchat-server", &["--listen", &address]);

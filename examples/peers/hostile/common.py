@@ -315,7 +315,9 @@ def unless_orphaned(task):
         if not os.read(0, 1024):
             task.cancel()
 
-    asyncio.get_running_loop().add_reader(0, look)
+    # /dev/null can't be waited for.
+    with suppress(PermissionError):
+        asyncio.get_running_loop().add_reader(0, look)
 
 
 def main(description, servers):

@@ -750,6 +750,12 @@ async def questions(c):
     await c.flood(packet(252, b"SP") * 1000, NOTHING_MORE)
 
 
+@delimchat.floods_with("step 6", "the same after login, whose answers aren't read")
+async def unread_questions(c):
+    await c.login()
+    await c.flood(packet(252, b"SP") * 1000, NOTHING_MORE, reads=False)
+
+
 SERVERS = {server.name: server for server in (bingo, delimchat)}
 
 if __name__ == "__main__":
