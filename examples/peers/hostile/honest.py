@@ -268,8 +268,7 @@ class Crowd:
             due = max(loop.time(), due + INTERVAL)
 
     async def run(self, address):
-        for client in self.clients:
-            await client.open(address)
+        await asyncio.gather(*(client.open(address) for client in self.clients))
         playing = [asyncio.create_task(self.play(client)) for client in self.clients]
         print("ready", flush=True)
         reader = asyncio.StreamReader()
