@@ -36,6 +36,10 @@ struct Args {
     /// Let nobody have two connections at a time
     #[arg(long)]
     one_endpoint: bool,
+    /// Messages a second, each of up to a kibibyte, that a client may have others told, and 25 times as much
+    /// in long messages; five times as many at once. One that says more is turned out
+    #[arg(long, default_value_t = 10, value_name = "MESSAGES", value_parser = clap::value_parser!(u32).range(1..))]
+    rate_limit: u32,
     #[command(flatten)]
     wire: WireArgs,
 }
@@ -57,6 +61,7 @@ async fn main() -> anyhow::Result<()> {
         users: args.users.into_iter().collect(),
         registration: !args.no_registration,
         many_endpoints: !args.one_endpoint,
+        rate_limit: args.rate_limit,
     };
     let listener = TcpListener::bind(args.listen)
         .await

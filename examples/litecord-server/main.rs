@@ -36,6 +36,10 @@ struct Args {
     /// Seconds that each part of the handshake may take
     #[arg(long, default_value = "10", value_parser = seconds, value_name = "SECONDS")]
     handshake_timeout: Duration,
+    /// Dispatches a second of a client, of which others may have to be told, and five times as many at
+    /// once; one that sends more is turned out
+    #[arg(long, default_value_t = 200, value_name = "DISPATCHES", value_parser = clap::value_parser!(u32).range(1..))]
+    rate_limit: u32,
     /// Whose WebSockets
     #[arg(long, value_enum, default_value = "tungstenite")]
     driver: Driver,
@@ -55,7 +59,8 @@ async fn main() -> anyhow::Result<()> {
     if let Some(password) = args.password {
         config = config.password(password);
     }
-    let options = Options { config: Arc::new(config), driver: args.driver };
+    let options =
+        Options { config: Arc::new(config), driver: args.driver, rate_limit: args.rate_limit };
     let listener = TcpListener::bind(args.listen)
         .await
         .with_context(|| format!("can't listen on {}", args.listen))?;

@@ -28,6 +28,41 @@ pub trait App<S: Session> {
     fn commands_closed(&mut self, _session: &mut S, _now: Instant) {}
 }
 
+/// How fast a client may make others have work: have them told of something, or the log grow.
+#[derive(Debug)]
+pub(crate) struct Pace {
+    /// For one unit.
+    time: Duration,
+    /// When all is paid for.
+    paid: Instant,
+}
+
+impl Pace {
+    /// How much may be owed, if more is to be said.
+    const CREDIT: Duration = Duration::from_secs(5);
+
+    /// So many units a second, whatever they are, and as many at once as in five.
+    pub(crate) fn per_second(units: u32, now: Instant) -> Self {
+        Self { time: Duration::from_secs(1) / units.max(1), paid: now }
+    }
+
+    /// For notes on what a peer can do as often as it likes: not all of it has to be known.
+    pub(crate) fn of_notes(now: Instant) -> Self {
+        Self::per_second(10, now)
+    }
+
+    /// Whether so many may follow, which then are owed.
+    pub(crate) fn allows(&mut self, now: Instant, units: usize) -> bool {
+        let owed = self.paid.saturating_duration_since(now);
+        let units = u32::try_from(units).unwrap_or(u32::MAX);
+        let is_within = owed <= Self::CREDIT;
+        if is_within {
+            self.paid = now + owed + self.time.saturating_mul(units);
+        }
+        is_within
+    }
+}
+
 /// Hands out events, and fetches what is to be sent unless some is still being sent: so the session
 /// sees how much waits, and can slow the peer down or refuse to take more.
 pub(crate) fn drain<S, A>(session: &mut S, app: &mut A, unsent: &mut Option<S::Transmit>)
@@ -65,5 +100,26 @@ pub(crate) async fn sleep_until(due: Option<Instant>) {
     match due {
         Some(due) => tokio::time::sleep_until(due.into()).await,
         None => std::future::pending().await,
+    }
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+
+    #[test]
+    fn who_says_more_than_the_pace_is_told_apart() {
+        let start = Instant::now();
+        let mut pace = Pace::per_second(10, start);
+        let said = (0..100).take_while(|_| pace.allows(start, 1)).count();
+        assert_eq!(said, 51);
+        // Ten a second are borne for ever.
+        let later = |tenths| start + Duration::from_millis(100) * tenths;
+        assert!((1..1000).all(|tenths| pace.allows(later(tenths), 1)));
+        assert!(!pace.allows(later(999), 1));
+        // What is large may be said after a rest, however large it is.
+        assert!(pace.allows(later(2000), 1_000));
+        assert!(!pace.allows(later(2900), 1));
+        assert!(pace.allows(later(2950), 1));
     }
 }

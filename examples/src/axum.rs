@@ -27,16 +27,18 @@ use hyper_util::rt::{TokioExecutor, TokioIo};
 use hyper_util::server::conn::auto;
 use hyper_util::service::TowerToHyperService;
 use smallwire_core::{CloseFrame, End, Message, Session};
-use tokio::net::TcpStream;
+use tokio::io::{AsyncRead, AsyncWrite};
 use tokio::sync::mpsc;
 use tokio::time::timeout;
 use tokio_tungstenite::tungstenite;
 
 use crate::app::App;
 use crate::tungstenite::failure as failure_of_tungstenite;
-use crate::websocket::{self, BUFFER, Failure, HANDSHAKE_TIME, WebSocket, wire_limit};
+use crate::websocket::{
+    self, BUFFER, Failure, HANDSHAKE_TIME, WebSocket, unsent_limit, wire_limit,
+};
 
-/// Sets what a socket is to be made with, if a session takes texts of up to `max_message` bytes.
+/// Sets what a socket is to be made with, if a session takes and gives texts of up to `max_message` bytes.
 pub fn configure(upgrade: WebSocketUpgrade, max_message: usize) -> WebSocketUpgrade {
     let limit = wire_limit(max_message);
     upgrade
@@ -45,6 +47,7 @@ pub fn configure(upgrade: WebSocketUpgrade, max_message: usize) -> WebSocketUpgr
         // 128 KiB each, unless told.
         .read_buffer_size(BUFFER)
         .write_buffer_size(BUFFER)
+        .max_write_buffer_size(unsent_limit(max_message))
 }
 
 /// One connection's one request, whatever it gets, within [`HANDSHAKE_TIME`]: `axum::serve` would wait
@@ -52,7 +55,10 @@ pub fn configure(upgrade: WebSocketUpgrade, max_message: usize) -> WebSocketUpgr
 ///
 /// # Errors
 /// The peer speaks no HTTP, or is too slow.
-pub async fn answer(stream: TcpStream, router: Router) -> anyhow::Result<()> {
+pub async fn answer<T>(stream: T, router: Router) -> anyhow::Result<()>
+where
+    T: AsyncRead + AsyncWrite + Unpin + Send + 'static,
+{
     let closing = map_response(async |mut response: Response| {
         if response.status() != StatusCode::SWITCHING_PROTOCOLS {
             response.headers_mut().insert(header::CONNECTION, HeaderValue::from_static("close"));
@@ -70,7 +76,10 @@ pub async fn answer(stream: TcpStream, router: Router) -> anyhow::Result<()> {
 ///
 /// # Errors
 /// The peer doesn't want a WebSocket, or is too slow.
-pub async fn accept(stream: TcpStream, max_message: usize) -> anyhow::Result<ws::WebSocket> {
+pub async fn accept<T>(stream: T, max_message: usize) -> anyhow::Result<ws::WebSocket>
+where
+    T: AsyncRead + AsyncWrite + Unpin + Send + 'static,
+{
     let (sender, mut socket) = mpsc::channel(1);
     let handler = move |upgrade: WebSocketUpgrade| {
         ready(configure(upgrade, max_message).on_upgrade(async move |socket| {

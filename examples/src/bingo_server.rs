@@ -22,10 +22,11 @@ use serde::Serialize;
 use tokio::net::{TcpListener, TcpStream};
 use tokio::sync::mpsc;
 
-use crate::app::App;
+use crate::app::{App, Pace};
 use crate::bingo_game::{Ask, Board, MapTime, News, Question, Say, Variables};
 use crate::listener::{Log, accept, join};
 use crate::tcp::drive;
+use crate::turns::Turns;
 
 /// More connections than these are closed at once. The names of all must fit into one Reply.
 const MAX_CONNECTIONS: usize = 500;
@@ -80,7 +81,7 @@ pub async fn serve(
     join(connections, &log).await;
 }
 
-async fn connection(table: Arc<Table>, number: u64, stream: TcpStream, peer: SocketAddr) {
+async fn connection(table: Arc<Table>, number: u64, stream: Turns<TcpStream>, peer: SocketAddr) {
     let (sender, mut commands) = mpsc::channel(MAX_COMMANDS);
     if !table.room().connect(number, sender) {
         return;
@@ -93,6 +94,7 @@ async fn connection(table: Arc<Table>, number: u64, stream: TcpStream, peer: Soc
         who: peer.to_string(),
         questions: BTreeMap::new(),
         last_said: None,
+        notes: Pace::of_notes(Instant::now()),
     };
     let end = drive(&mut session, stream, &mut commands, &mut player).await;
     let who = &player.who;
@@ -200,6 +202,7 @@ struct Player {
     /// Rows that the plugin was asked about.
     questions: BTreeMap<RequestId, usize>,
     last_said: Option<Instant>,
+    notes: Pace,
 }
 
 impl App<Server> for Player {
@@ -221,7 +224,7 @@ impl App<Server> for Player {
                 self.log(&format!("answered a ping after {round_trip:.1?}"));
                 Ok(())
             }
-            ServerEvent::StrayReply { in_reply_to, .. } => {
+            ServerEvent::StrayReply { in_reply_to, .. } if self.notes.allows(now, 1) => {
                 self.log(&format!("answered {in_reply_to} too late"));
                 Ok(())
             }

@@ -9,7 +9,8 @@
 //! those who stay.
 //!
 //! A client that doesn't keep up is turned out: what waits for it is bounded by a short queue of
-//! commands, by `max_transmit_bytes` of its session and by a few long messages.
+//! commands, by `max_transmit_bytes` of its session and by a few long messages. So is one that has others
+//! told too much, whom it would make seem slow.
 
 use std::collections::{BTreeMap, BTreeSet, VecDeque};
 use std::future::Future;
@@ -26,10 +27,11 @@ use delimchat_proto::{
 use tokio::net::{TcpListener, TcpStream};
 use tokio::sync::mpsc;
 
-use crate::app::{App, unix_time};
+use crate::app::{App, Pace, unix_time};
 use crate::delimchat_args::{room_name, user_name};
 use crate::listener::{Log, accept, join, told};
 use crate::tcp::drive;
+use crate::turns::Turns;
 
 /// More connections than these are closed at once.
 const MAX_CONNECTIONS: usize = 500;
@@ -50,8 +52,15 @@ const MAX_PASSWORD: usize = 256;
 /// Long messages that wait for a connection, beside those on their way.
 const MAX_LONG: usize = 16;
 
+/// Why a client is turned out.
+const TOO_SLOW: &str = "too slow";
+const TOO_MUCH: &str = "says too much";
+
 /// Rooms that a connection is invited to.
 const MAX_INVITATIONS: usize = 64;
+
+/// How much more of long messages, in kibibytes, a client may have others told: they are rare, and each is much.
+const LONG_RATE: u32 = 25;
 
 /// A password as it came.
 pub type Password = Secret<Box<[u8]>>;
@@ -67,6 +76,8 @@ pub struct Options {
     pub registration: bool,
     /// Whether a user may have several connections at a time.
     pub many_endpoints: bool,
+    /// Messages a second, each of up to a kibibyte, that a client may have others told.
+    pub rate_limit: u32,
 }
 
 /// Serves whoever connects, until `shutdown`; then closes all connections.
@@ -94,13 +105,17 @@ pub async fn serve(
     join(connections, &log).await;
 }
 
-async fn connection(chat: Arc<Chat>, number: u64, stream: TcpStream, peer: SocketAddr) {
+async fn connection(chat: Arc<Chat>, number: u64, stream: Turns<TcpStream>, peer: SocketAddr) {
     let (sender, mut commands) = mpsc::channel(MAX_COMMANDS);
     if !chat.hall().connect(number, sender) {
         return;
     }
     let config = chat.options.config.clone();
-    let mut client = Client { chat, number, long: VecDeque::new() };
+    let now = Instant::now();
+    let pace = Pace::per_second(chat.options.rate_limit, now);
+    let long_pace = Pace::per_second(chat.options.rate_limit.saturating_mul(LONG_RATE), now);
+    let notes = Pace::of_notes(now);
+    let mut client = Client { chat, number, pace, long_pace, notes, long: VecDeque::new() };
     client.log(&format!("connects from {peer}"));
     let end = async {
         let guest = format!("guest-{number}");
@@ -263,6 +278,9 @@ impl Hall {
 struct Client {
     chat: Arc<Chat>,
     number: u64,
+    pace: Pace,
+    long_pace: Pace,
+    notes: Pace,
     /// Messages that the session has no room for yet.
     long: VecDeque<(UniqueId, RoomId, LongMessage)>,
 }
@@ -294,18 +312,22 @@ impl App<Server> for Client {
             }
             ServerEvent::Received { .. } => self.forward(session, now),
             ServerEvent::Unacknowledged { unique_id } if session.ended().is_none() => {
-                self.log(&format!("hasn't acknowledged message {unique_id}"));
+                if self.notes.allows(now, 1) {
+                    self.log(&format!("hasn't acknowledged message {unique_id}"));
+                }
                 self.forward(session, now);
             }
             ServerEvent::JoinRoom { id, room, password } => {
                 self.join(session, now, id, room, password);
             }
-            ServerEvent::Parted { room, message } => self.parted(room, message),
+            ServerEvent::Parted { room, message } => self.parted(session, now, room, message),
             ServerEvent::ChangeAlias { id, alias } => self.alias(session, now, id, &alias),
             ServerEvent::Invite { room, username, alias } => {
-                self.invite(session, room, &username, &alias);
+                self.invite(session, now, room, &username, &alias);
             }
-            ServerEvent::BadPacket(error) => self.log(&format!("sends no packet: {error}")),
+            ServerEvent::BadPacket(error) if self.notes.allows(now, 1) => {
+                self.log(&format!("sends no packet: {error}"));
+            }
             _ => {}
         }
     }
@@ -317,7 +339,7 @@ impl App<Server> for Client {
             }
             Command::Forward { id, room, message } => {
                 if self.long.len() >= MAX_LONG {
-                    return self.turn_out(session, now);
+                    return self.turn_out(session, now, TOO_SLOW);
                 }
                 self.long.push_back((id, room, message));
                 return self.forward(session, now);
@@ -338,7 +360,7 @@ impl App<Server> for Client {
     fn commands_closed(&mut self, session: &mut Server, now: Instant) {
         let is_open = self.chat.hall().is_open;
         if is_open {
-            self.turn_out(session, now);
+            self.turn_out(session, now, TOO_SLOW);
         } else {
             session.close(now);
         }
@@ -428,7 +450,7 @@ impl Client {
         message: Bytes,
     ) {
         // Where it isn't wanted any more, the session has ended.
-        if session.accept_message(now, id).is_ok() {
+        if session.accept_message(now, id).is_ok() && self.may_tell(session, now, message.len()) {
             self.chat.hall().say(self.number, room, message);
         }
     }
@@ -446,6 +468,8 @@ impl Client {
         let command = Command::Forward { id, room, message };
         if room == RoomId::ECHO {
             self.command(session, now, command);
+        } else if !self.long_pace.allows(now, bytes.div_ceil(1024)) {
+            self.turn_out(session, now, TOO_MUCH);
         } else {
             self.chat.hall().tell_others(self.number, room, &command);
         }
@@ -471,6 +495,9 @@ impl Client {
         room: RoomId,
         password: Password,
     ) {
+        if !self.may_tell(session, now, 0) {
+            return;
+        }
         let mut hall = self.chat.hall();
         let invited =
             hall.seats.get(&self.number).is_some_and(|seat| seat.invitations.contains(&room));
@@ -514,9 +541,18 @@ impl Client {
         }
     }
 
-    fn parted(&mut self, room: RoomId, message: Option<Box<str>>) {
+    fn parted(
+        &mut self,
+        session: &mut Server,
+        now: Instant,
+        room: RoomId,
+        message: Option<Box<str>>,
+    ) {
+        // It has left, whether or not it may say so; what it says costs as much as any message.
+        let message = message.filter(|message| !message.is_empty());
+        let may_tell = self.may_tell(session, now, message.as_ref().map_or(0, |text| text.len()));
         let mut hall = self.chat.hall();
-        if let Some(message) = message.filter(|message| !message.is_empty()) {
+        if let Some(message) = message.filter(|_| may_tell) {
             hall.say(self.number, room, Bytes::from(message.into_boxed_bytes()));
         }
         hall.leave(self.number, room);
@@ -525,6 +561,9 @@ impl Client {
     }
 
     fn alias(&mut self, session: &mut Server, now: Instant, id: AliasId, alias: &str) {
+        if !self.may_tell(session, now, alias.len()) {
+            return;
+        }
         let mut hall = self.chat.hall();
         let refusal = if alias.contains(char::is_control) {
             Some(AliasRefusal::Invalid)
@@ -549,7 +588,17 @@ impl Client {
         hall.tell_others(self.number, RoomId::GLOBAL, &Command::Renamed { who, old_alias });
     }
 
-    fn invite(&mut self, session: &mut Server, room: RoomId, username: &str, alias: &str) {
+    fn invite(
+        &mut self,
+        session: &mut Server,
+        now: Instant,
+        room: RoomId,
+        username: &str,
+        alias: &str,
+    ) {
+        if !self.may_tell(session, now, 0) {
+            return;
+        }
         let place = room_name(room);
         if !session.is_in(room) {
             return self.log(&format!("invites to {place}, but isn't there"));
@@ -578,14 +627,25 @@ impl Client {
         match sent {
             // It has ended while we were about to: the next thing that `drive` sees.
             Ok(()) | Err(SendError::Ended) => {}
-            Err(SendError::QueueFull) => self.turn_out(session, now),
+            Err(SendError::QueueFull) => self.turn_out(session, now, TOO_SLOW),
             Err(error) => self.log(&format!("isn't sent something: {error}")),
         }
     }
 
-    fn turn_out(&self, session: &mut Server, now: Instant) {
-        self.log("is turned out: too slow");
-        session.close(now);
+    /// Whether it may have others told so many bytes; turns it out if not.
+    fn may_tell(&mut self, session: &mut Server, now: Instant, bytes: usize) -> bool {
+        let may_tell = self.pace.allows(now, bytes.div_ceil(1024).max(1));
+        if !may_tell {
+            self.turn_out(session, now, TOO_MUCH);
+        }
+        may_tell
+    }
+
+    fn turn_out(&self, session: &mut Server, now: Instant, why: &str) {
+        if session.ended().is_none() {
+            self.log(&format!("is turned out: {why}"));
+            session.close(now);
+        }
     }
 
     /// `note` goes on after the client's name.

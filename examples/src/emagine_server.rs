@@ -18,9 +18,10 @@ use emagine_proto::{
 use tokio::net::{TcpListener, TcpStream};
 use tokio::sync::mpsc;
 
-use crate::app::{App, unix_time};
+use crate::app::{App, Pace, unix_time};
 use crate::args::{close_frame, name, split};
 use crate::listener::{Driver, Log, accept, join, told};
+use crate::turns::Turns;
 
 /// More connections than these are closed at once.
 const MAX_CONNECTIONS: usize = 500;
@@ -134,13 +135,18 @@ pub async fn serve(
     join(connections, &log).await;
 }
 
-async fn connection(gateway: Arc<Gateway>, number: u64, stream: TcpStream, peer: SocketAddr) {
+async fn connection(
+    gateway: Arc<Gateway>,
+    number: u64,
+    stream: Turns<TcpStream>,
+    peer: SocketAddr,
+) {
     let (sender, mut commands) = mpsc::channel(MAX_COMMANDS);
     if !gateway.clients().connect(number, sender) {
         return;
     }
     let Options { config, driver, .. } = gateway.options.clone();
-    let mut client = Client { gateway, number };
+    let mut client = Client { gateway, number, notes: Pace::of_notes(Instant::now()) };
     client.log(&format!("connects from {peer}"));
     let max_message = config.codec.max_message;
     let session = || Server::new(config, Instant::now()).unix_time(unix_time());
@@ -234,6 +240,7 @@ impl Clients {
 struct Client {
     gateway: Arc<Gateway>,
     number: u64,
+    notes: Pace,
 }
 
 impl App<Server> for Client {
@@ -246,7 +253,9 @@ impl App<Server> for Client {
                 let milliseconds = round_trip.as_secs_f64() * 1000.0;
                 self.log(&format!("acknowledges a heartbeat after {milliseconds:.1}ms"));
             }
-            ServerEvent::Unknown { op, .. } => self.log(&format!("sends {op}, which is unknown")),
+            ServerEvent::Unknown { op, .. } if self.notes.allows(now, 1) => {
+                self.log(&format!("sends {op}, which is unknown"));
+            }
             _ => {}
         }
     }

@@ -290,7 +290,7 @@ impl<P> Sockets<P> {
         let (mut unflushed, mut reads, mut is_closing) = (false, true, id.is_none());
         let mut failed = Ok(());
         // When the peer has had its time to read what is left, and to close too.
-        let mut deadline: Option<Instant> = None;
+        let mut deadline = is_closing.then(|| now() + CLOSING_TIME);
         loop {
             let is_writing = !unsent.is_empty() || unflushed;
             // At once, where that can be.
@@ -315,6 +315,8 @@ impl<P> Sockets<P> {
                             let frame = CloseFrame::new(PROTOCOL_ERROR, error.to_string());
                             unsent = VecDeque::from([Message::Close(Some(frame))]);
                             is_closing = true;
+                            // The hub isn't told before the socket is gone, so it sets no time.
+                            deadline.get_or_insert(now() + CLOSING_TIME);
                             failed = Err(error);
                             continue;
                         }

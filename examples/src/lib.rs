@@ -28,4 +28,5 @@ pub mod roomvars_redis;
 pub mod roomvars_server;
 pub mod tcp;
 pub mod tungstenite;
+pub mod turns;
 pub mod websocket;

@@ -15,6 +15,7 @@ use tokio::sync::mpsc;
 use tokio::task::JoinSet;
 
 use crate::app::App;
+use crate::turns::Turns;
 use crate::{axum, tungstenite};
 
 /// How long connections may take to close when a server ends.
@@ -30,7 +31,7 @@ pub(crate) async fn accept<F>(
     max_connections: usize,
     log: &Log,
     shutdown: impl Future<Output = ()>,
-    connection: impl Fn(u64, TcpStream, SocketAddr) -> F,
+    connection: impl Fn(u64, Turns<TcpStream>, SocketAddr) -> F,
 ) -> JoinSet<()>
 where
     F: Future<Output = ()> + Send + 'static,
@@ -49,7 +50,7 @@ where
             Ok((stream, peer)) if connections.len() < max_connections => {
                 // Answers are small and come one by one.
                 let _ = stream.set_nodelay(true);
-                connections.spawn(connection(number, stream, peer));
+                connections.spawn(connection(number, Turns::new(stream), peer));
                 number += 1;
             }
             Ok((_, peer)) => log(&format!("{peer}: no room for another connection")),
@@ -85,7 +86,7 @@ impl Driver {
     /// its WebSocket stands.
     pub(crate) async fn serve<S, A>(
         self,
-        stream: TcpStream,
+        stream: Turns<TcpStream>,
         max_message: usize,
         session: impl FnOnce() -> S,
         commands: &mut mpsc::Receiver<A::Command>,

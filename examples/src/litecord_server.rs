@@ -6,7 +6,8 @@
 //!
 //! A client that doesn't keep up with what others do is turned out: what waits for it is bounded by a
 //! short queue of commands and by `max_transmit_bytes` of its session, and where one is full it would
-//! miss something, so its connection is closed with "too slow". One that only asks more than it takes
+//! miss something, so its connection is closed with "too slow". One that has others told too much, whom
+//! it would make seem slow, is closed with "says too much". One that only asks more than it takes
 //! isn't read any more until it does.
 
 use std::collections::{BTreeMap, BTreeSet};
@@ -17,14 +18,15 @@ use std::time::{Duration, Instant};
 
 use litecord_proto::{
     AnswerError, CloseCode, CloseFrame, Config, Directions, End, Json, JsonRef, Outcome,
-    PeerRequestId, RequestId, SendError, Server, ServerEvent, SessionError,
+    PeerRequestId, RequestId, SendError, Server, ServerEvent, Session, SessionError,
 };
 use serde::Serialize;
 use tokio::net::{TcpListener, TcpStream};
 use tokio::sync::mpsc;
 
-use crate::app::App;
+use crate::app::{App, Pace};
 use crate::listener::{Driver, Log, accept, join, told};
+use crate::turns::Turns;
 use crate::websocket::is_close_code;
 
 /// More connections than these are closed at once.
@@ -36,6 +38,10 @@ const MAX_COMMANDS: usize = 8 * MAX_CONNECTIONS;
 
 /// Subscriptions to all guilds together.
 const MAX_SUBSCRIPTIONS: usize = 100_000;
+
+/// Why a client is turned out.
+const TOO_SLOW: &str = "too slow";
+const TOO_MUCH: &str = "says too much";
 
 /// Longest id of a guild or user, in bytes of JSON text.
 const MAX_ID: usize = 100;
@@ -56,6 +62,8 @@ pub struct Options {
     pub config: Arc<Config>,
     /// Whose WebSockets.
     pub driver: Driver,
+    /// Dispatches a second of a client, of which others may have to be told.
+    pub rate_limit: u32,
 }
 
 /// Serves whoever connects, until `shutdown`; then closes all connections.
@@ -79,13 +87,16 @@ pub async fn serve(
     join(connections, &log).await;
 }
 
-async fn connection(bridge: Arc<Bridge>, number: u64, stream: TcpStream, peer: SocketAddr) {
+async fn connection(bridge: Arc<Bridge>, number: u64, stream: Turns<TcpStream>, peer: SocketAddr) {
     let (sender, commands) = mpsc::channel(MAX_COMMANDS);
     let delayed = sender.downgrade();
     if !bridge.clients().connect(number, sender) {
         return;
     }
-    let client = Client { bridge, number, delayed, asked: BTreeMap::new() };
+    let now = Instant::now();
+    let pace = Pace::per_second(bridge.options.rate_limit, now);
+    let notes = Pace::of_notes(now);
+    let client = Client { bridge, number, delayed, pace, notes, asked: BTreeMap::new() };
     client.log(&format!("connects from {peer}"));
     let log = client.bridge.log.clone();
     let end = told(client.run(stream, commands).await);
@@ -188,6 +199,8 @@ struct Client {
     number: u64,
     /// For what is to come back to this connection after a while.
     delayed: mpsc::WeakSender<Command>,
+    pace: Pace,
+    notes: Pace,
     /// What the client is asked: `None` the version, else what it has itself asked us to.
     asked: BTreeMap<RequestId, Option<PeerRequestId>>,
 }
@@ -209,10 +222,10 @@ struct Refusal<'a> {
 impl Client {
     async fn run(
         mut self,
-        stream: TcpStream,
+        stream: Turns<TcpStream>,
         mut commands: mpsc::Receiver<Command>,
     ) -> anyhow::Result<End<SessionError>> {
-        let Options { config, driver } = self.bridge.options.clone();
+        let Options { config, driver, .. } = self.bridge.options.clone();
         let max_message = config.codec.max_message;
         let session = || Server::new(config, Instant::now());
         driver.serve(stream, max_message, session, &mut commands, &mut self).await
@@ -234,11 +247,13 @@ impl App<Server> for Client {
             ServerEvent::Outcome { request, outcome } => {
                 self.outcome(session, now, request, &outcome);
             }
-            ServerEvent::Dispatch { what, args } => self.dispatch(&what, &args),
-            ServerEvent::StrayResponse { nonce, .. } => {
+            ServerEvent::Dispatch { what, args } => self.dispatch(session, now, &what, &args),
+            ServerEvent::StrayResponse { nonce, .. } if self.notes.allows(now, 1) => {
                 self.log(&format!("responds to {:.MAX_LOGGED$} too late", nonce.get()));
             }
-            ServerEvent::Unknown { op, .. } => self.log(&format!("sends {op}, which is unknown")),
+            ServerEvent::Unknown { op, .. } if self.notes.allows(now, 1) => {
+                self.log(&format!("sends {op}, which is unknown"));
+            }
             _ => {}
         }
     }
@@ -263,7 +278,7 @@ impl App<Server> for Client {
     fn commands_closed(&mut self, session: &mut Server, now: Instant) {
         let is_open = self.bridge.clients().is_open;
         if is_open {
-            self.turn_out(session, now);
+            self.turn_out(session, now, TOO_SLOW);
         } else {
             session.close_with(now, CloseFrame::new(CloseCode::GOING_AWAY.0, "shutting down"));
         }
@@ -370,7 +385,10 @@ impl Client {
         }
     }
 
-    fn dispatch(&self, what: &str, args: &Json) {
+    fn dispatch(&mut self, session: &mut Server, now: Instant, what: &str, args: &Json) {
+        if !self.pace.allows(now, 1) {
+            return self.turn_out(session, now, TOO_MUCH);
+        }
         self.log(&format!("dispatches {what:.MAX_LOGGED$} {:.MAX_LOGGED$}", args.get()));
         let is_on = match what {
             "SUBSCRIBE" => true,
@@ -406,14 +424,18 @@ impl Client {
         match sent {
             // It has ended while we were about to: the next thing that `drive` sees.
             Ok(()) | Err(AnswerError::Send(SendError::Ended)) => {}
-            Err(AnswerError::Send(SendError::QueueFull)) => self.turn_out(session, now),
+            Err(AnswerError::Send(SendError::QueueFull)) => {
+                self.turn_out(session, now, TOO_SLOW);
+            }
             Err(error) => self.log(&format!("isn't sent something: {error}")),
         }
     }
 
-    fn turn_out(&self, session: &mut Server, now: Instant) {
-        self.log("is turned out: too slow");
-        session.close_with(now, CloseFrame::new(CloseCode::POLICY_VIOLATION.0, "too slow"));
+    fn turn_out(&self, session: &mut Server, now: Instant, why: &'static str) {
+        if session.ended().is_none() {
+            self.log(&format!("is turned out: {why}"));
+            session.close_with(now, CloseFrame::new(CloseCode::POLICY_VIOLATION.0, why));
+        }
     }
 
     /// `note` goes on after the client's name.

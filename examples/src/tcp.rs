@@ -43,6 +43,10 @@ where
     let mut has_commands = true;
     let end = loop {
         drain(session, app, &mut unsent);
+        // Nobody takes it any more, and where much waits to be sent, a session may not read on.
+        while broken.is_some() && unsent.take().is_some() {
+            drain(session, app, &mut unsent);
+        }
         if let Some(end) = session.ended() {
             break end.clone();
         }

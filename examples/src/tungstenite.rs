@@ -17,9 +17,11 @@ use tokio_tungstenite::{
 };
 
 use crate::app::App;
-use crate::websocket::{self, BUFFER, Failure, HANDSHAKE_TIME, WebSocket, wire_limit};
+use crate::websocket::{
+    self, BUFFER, Failure, HANDSHAKE_TIME, WebSocket, unsent_limit, wire_limit,
+};
 
-/// What a socket is to be made with, if a session takes texts of up to `max_message` bytes.
+/// What a socket is to be made with, if a session takes and gives texts of up to `max_message` bytes.
 pub fn config(max_message: usize) -> WebSocketConfig {
     let limit = Some(wire_limit(max_message));
     WebSocketConfig::default()
@@ -28,6 +30,7 @@ pub fn config(max_message: usize) -> WebSocketConfig {
         // 128 KiB each, unless told.
         .read_buffer_size(BUFFER)
         .write_buffer_size(BUFFER)
+        .max_write_buffer_size(unsent_limit(max_message))
 }
 
 /// A server's handshake, within [`HANDSHAKE_TIME`].

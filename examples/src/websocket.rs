@@ -81,6 +81,12 @@ pub(crate) fn wire_limit(max_message: usize) -> usize {
     max_message.saturating_add(max_message / 1000).saturating_add(64)
 }
 
+/// The most bytes that a library is to keep unsent, if the longest message sent is `longest` bytes: without
+/// an end, pongs that the peer doesn't read would pile up.
+pub(crate) fn unsent_limit(longest: usize) -> usize {
+    wire_limit(longest).saturating_add(2 * BUFFER)
+}
+
 /// Whether a close frame may carry this code; libraries refuse one that carries another.
 pub fn is_close_code(code: u16) -> bool {
     matches!(code, 1000..=1003 | 1007..=1014 | 3000..=4999)
@@ -123,6 +129,10 @@ where
     let mut has_commands = true;
     let end = loop {
         drain(session, app, &mut unsent);
+        // Nobody takes it any more, and where much waits to be sent, a session may not read on.
+        while broken.is_some() && unsent.take().is_some() {
+            drain(session, app, &mut unsent);
+        }
         if let Some(end) = session.ended() {
             break end.clone();
         }

@@ -196,7 +196,7 @@ fn saved(line: &str) -> Vec<u8> {
 #[test]
 fn a_long_file_arrives_intact() {
     let place = Place::new("long");
-    let (mut server, address) = server(&[]);
+    let (mut server, address) = server(&["--rate-limit", "1000"]);
     let save = place.0.to_str().unwrap();
     // One of each byte order, and one that isn't in the room.
     let mut ada = ada(&address);
@@ -801,8 +801,39 @@ fn who_says_nothing_is_closed() {
 }
 
 #[test]
+fn who_says_too_much_is_turned_out() {
+    let (mut server, address) = server(&["--rate-limit", "4"]);
+    let mut ada = ada(&address);
+    let many = |said: ClientPacketRef<'_>| {
+        let mut wire = Vec::new();
+        said.encode(&CodecConfig::default(), &mut wire).unwrap();
+        wire.repeat(22)
+    };
+    let invitation = ClientPacketRef::InviteUser {
+        room: RoomId::GLOBAL,
+        username: "ada".into(),
+        alias: "".into(),
+    };
+    for said in [hello(RoomId::GLOBAL), invitation] {
+        let mut raw = Raw::log_in(&address);
+        raw.sends(&many(said));
+        server.shows("is turned out: says too much");
+        while raw.next().is_some() {}
+    }
+    for _ in 0..21 {
+        ada.shows("hello");
+    }
+    // Nobody else hears the echo.
+    let mut raw = Raw::log_in(&address);
+    raw.sends(&many(hello(RoomId::ECHO)));
+    for _ in 0..22 {
+        while !matches!(raw.next().unwrap(), ServerPacket::ShortMessageDelivery { .. }) {}
+    }
+}
+
+#[test]
 fn who_never_reads_is_turned_out_and_holds_up_nobody() {
-    let (mut server, address) = server(&[]);
+    let (mut server, address) = server(&["--rate-limit", "1000000"]);
     let mut ada = ada(&address);
     let mut ben = ben(&address);
     let deaf = Raw::log_in(&address);
@@ -816,6 +847,22 @@ fn who_never_reads_is_turned_out_and_holds_up_nobody() {
     ada.says("well");
     ben.shows("[all] ada: well");
     drop(deaf);
+}
+
+#[test]
+fn who_is_gone_before_all_is_read_is_not_kept() {
+    let (mut server, address) = server(&[]);
+    let mut raw = Raw::log_in(&address);
+    let mut wire = Vec::new();
+    let asking = ClientPacketRef::SupportedPacketsRequest;
+    asking.encode(&CodecConfig::default(), &mut wire).unwrap();
+    let wire = wire.repeat(1000);
+    raw.stream.set_write_timeout(Some(Duration::from_secs(1))).unwrap();
+    // Until the server, whose answers nobody takes, doesn't read on.
+    while raw.stream.write_all(&wire).is_ok() {}
+    // With unread bytes, this is a reset.
+    drop(raw);
+    server.shows("client 0 ends: ");
 }
 
 #[test]

@@ -314,6 +314,21 @@ fn who_never_reads_is_turned_out_and_holds_up_nobody() {
 }
 
 #[test]
+fn nobody_fills_the_log() {
+    let (mut server, url) = server_on("tungstenite", &[]);
+    let mut raw = log_in(&url);
+    for _ in 0..1000 {
+        raw.says(r#"{"op":77}"#);
+    }
+    raw.says(r#"{"op":10,"time":7}"#);
+    raw.expect(r#"{"op":11,"time":7}"#);
+    server.says("quit");
+    let (_, shown) = server.ends();
+    let notes = shown.matches("sends op 77").count();
+    assert!((50..500).contains(&notes), "{notes} lines");
+}
+
+#[test]
 fn where_nothing_can_be_had_is_an_error() {
     let (_server, url) = server(&[]);
     let address = url.strip_prefix("ws://").unwrap();

@@ -153,6 +153,24 @@ fn a_script_gets_all_its_answers() {
 }
 
 #[test]
+fn who_says_too_much_is_turned_out() {
+    let (mut server, url) = server_on("tungstenite", &["--rate-limit", "4"]);
+    let mut ada = friend(&url, &["--once"]);
+    let mut ben = friend(&url, &["--once"]);
+    for user in 0..22 {
+        ada.says(&format!("dispatch SUBSCRIBE [42,{user}]"));
+    }
+    server.shows("client 0 is turned out: says too much");
+    ada.shows("1008 says too much");
+    ben.shows("dispatch SUBSCRIBERS_CHANGED [42,21]");
+    // What nobody else hears of is no matter.
+    for _ in 0..30 {
+        ben.says("request GUILD_SUBSCRIBERS [7]");
+    }
+    ben.shows("outcome 30 response []");
+}
+
+#[test]
 fn a_burst_waits_for_room_on_both_sides() {
     for driver in DRIVERS {
         let (_server, url) = server_on(driver, &[]);

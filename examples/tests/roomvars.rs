@@ -10,7 +10,7 @@ use std::time::{Duration, Instant};
 use tokio_tungstenite::tungstenite::stream::MaybeTlsStream;
 use tokio_tungstenite::tungstenite::{Message, WebSocket, connect};
 
-use crate::program::Program;
+use crate::program::{PATIENCE, Program};
 
 fn server(args: &[&str]) -> (Program, String) {
     let mut server = Program::start("roomvars-server", args);
@@ -233,6 +233,31 @@ fn who_never_reads_is_cut_off_once_the_hub_has_ended_it() {
     server.shows("number=1}: closed");
     // It never came to read why.
     drop(slow);
+}
+
+#[test]
+fn who_never_closes_is_cut_off() {
+    let (_server, url) = server(&["--max-connections", "2"]);
+    let mut wrong = stranger(&url);
+    let handshake = r#"{"kind":"handshake","room":"lobby","username":"wrong","variables":{}}"#;
+    wrong.send(Message::text(handshake)).unwrap();
+    let mut idle = stranger(&url);
+    let mut surplus = stranger(&url);
+    let reserved = [0x83, 0x80, 0, 0, 0, 0];
+    for (socket, said, why) in
+        [(&mut wrong, &reserved[..], "1002"), (&mut surplus, &[], "4003 too many connections")]
+    {
+        let MaybeTlsStream::Plain(stream) = socket.get_mut() else { unreachable!() };
+        stream.write_all(said).unwrap();
+        stream.set_read_timeout(Some(PATIENCE)).unwrap();
+        // Without an answer to the close frame.
+        let mut heard = Vec::new();
+        stream.read_to_end(&mut heard).unwrap();
+        let code = u16::from_be_bytes([heard[2], heard[3]]);
+        let told = format!("{code} {}", String::from_utf8_lossy(&heard[4..]));
+        assert!(told.starts_with(why), "{told}");
+    }
+    idle.close(None).unwrap();
 }
 
 #[test]

@@ -220,6 +220,27 @@ async fn closing_doesnt_wait_for_a_peer_that_never_answers() {
 }
 
 #[tokio::test(start_paused = true)]
+async fn pongs_that_nobody_reads_dont_pile_up() {
+    let mut session = server();
+    let (socket, mut peer) = pipes(4096).await;
+    let (_sender, mut commands) = mpsc::channel(1);
+    let mut host = Host::default();
+    let play = async {
+        let ping = [&[0x89, 0xFD, 0, 0, 0, 0][..], &[b'x'; 125]].concat();
+        for _ in 0..40_000 {
+            peer.get_mut().write_all(&ping).await.unwrap();
+        }
+        let mut heard = Vec::new();
+        peer.get_mut().read_to_end(&mut heard).await.unwrap();
+        heard.len()
+    };
+    let driven = tungstenite::drive(&mut session, socket, &mut commands, &mut host);
+    let (_, heard) = both(driven, play).await;
+    // Of 5 MB.
+    assert!(heard < 4 * MAX_MESSAGE, "{heard} bytes");
+}
+
+#[tokio::test(start_paused = true)]
 async fn the_end_of_commands_is_told_once() {
     let mut session = server();
     let (socket, mut peer) = pipes(4096).await;

@@ -24,8 +24,8 @@ const REQUEST_TIMEOUT: Duration = Duration::from_millis(500);
 pub(crate) async fn tour(trace: &mut Trace) -> anyhow::Result<()> {
     // No password: the application decides.
     let config = Config::default().heartbeat_interval(Duration::from_millis(700));
-    let options =
-        litecord_server::Options { config: Arc::new(config), driver: Driver::Tungstenite };
+    let (config, driver) = (Arc::new(config), Driver::Tungstenite);
+    let options = litecord_server::Options { config, driver, rate_limit: 200 };
     let mut server = Server::start(|listener, log, stopped| async {
         serve(listener, options, log, async { stopped.await.unwrap_or_default() }).await;
     })

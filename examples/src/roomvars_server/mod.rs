@@ -42,6 +42,7 @@ use crate::hub::{Sockets, hub_task};
 use crate::listener::{Log, accept, join};
 #[cfg(feature = "redis")]
 use crate::roomvars_redis;
+use crate::websocket::unsent_limit;
 use metrics::Metrics;
 use page::Page;
 pub use words::Words;
@@ -95,6 +96,13 @@ pub fn rooms(
 ) -> (Router, impl Future<Output = ()>) {
     let Options { config, dialect, refused, write_interval, .. } = options;
     let max_message = config.max_client_message;
+    // A room's variables in one message, whatever their JSON makes of them.
+    let limits = &config.limits;
+    let longest = (limits.max_name.saturating_add(limits.max_value))
+        .saturating_mul(6)
+        .saturating_add(64)
+        .saturating_mul(limits.max_variables.max(limits.max_scratch_variables))
+        .min(config.max_server_message);
     #[cfg(feature = "redis")]
     let (config, shares) = (roomvars_redis::hub_config(&config, options.redis.as_ref()), config);
     let (task, sockets) = hub_task(Hub::with_policy(config, refused, now()), write_interval);
@@ -107,6 +115,7 @@ pub fn rooms(
         sockets,
         dialect,
         max_message,
+        unsent_limit: unsent_limit(longest),
         page: Page::new(dialect),
         metrics: metrics.clone(),
         number: AtomicU64::new(0),
@@ -131,6 +140,7 @@ struct Server {
     sockets: Sockets<Words>,
     dialect: Dialect,
     max_message: usize,
+    unsent_limit: usize,
     page: Page,
     metrics: Arc<Metrics>,
     /// Of the next WebSocket.
@@ -152,7 +162,8 @@ async fn request(
             let peer = peer.map(|ConnectInfo(peer)| tracing::field::display(peer));
             let span = info_span!("connection", peer, number);
             let open = server.open.clone();
-            configure(upgrade, server.max_message).on_upgrade(move |socket| {
+            let upgrade = configure(upgrade, server.max_message);
+            upgrade.max_write_buffer_size(server.unsent_limit).on_upgrade(move |socket| {
                 open.track_future(async move { server.connection(adapt(socket)).await })
                     .instrument(span)
             })

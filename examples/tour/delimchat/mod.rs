@@ -30,6 +30,7 @@ pub(crate) async fn tour(trace: &mut Trace) -> anyhow::Result<()> {
         users: [user("ada", "lovelace"), user("ben", "franklin")].into(),
         registration: true,
         many_endpoints: true,
+        rate_limit: 10,
     };
     let mut server = Server::start(|listener, log, stopped| async {
         serve(listener, options, log, async { stopped.await.unwrap_or_default() }).await;
