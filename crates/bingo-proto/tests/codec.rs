@@ -68,6 +68,10 @@ fn b1_byte_order_goes_for_id_length_and_replied_to_id() {
     let mut bytes = Vec::new();
     reply.encode(MessageId(0x8304), &config, &mut bytes).unwrap();
     assert_eq!(bytes, [0x05, 0x04, 0x83, 0x04, 0x00, 0x02, 0x01, b'o', b'k']);
+    let (frames, error) = decode(config, &[&bytes]);
+    assert_eq!((frames.len(), error), (1, None));
+    assert_eq!(frames[0].id(), Some(MessageId(0x8304)));
+    assert_eq!(ServerMessage::decode(frames[0].as_ref(), &config), Ok(reply));
     assert_eq!(CodecConfig::default().byte_order, ByteOrder::BigEndian);
 }
 
