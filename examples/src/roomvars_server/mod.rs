@@ -57,6 +57,8 @@ pub struct Options {
     pub refused: Words,
     /// How long changes may be collected for one write, after one in the same moment.
     pub write_interval: Duration,
+    /// After which silence a client gets a ping, and after another one is lost.
+    pub ping_interval: Option<Duration>,
     /// Where the rooms are that other servers have too.
     #[cfg(feature = "redis")]
     pub redis: Option<redis::Client>,
@@ -93,7 +95,7 @@ pub fn rooms(
     options: Options,
     shutdown: impl Future<Output = ()>,
 ) -> (Router, impl Future<Output = ()>) {
-    let Options { config, dialect, refused, write_interval, .. } = options;
+    let Options { config, dialect, refused, write_interval, ping_interval, .. } = options;
     let max_message = config.max_client_message;
     #[cfg(feature = "redis")]
     let (config, shares) = (roomvars_redis::hub_config(&config, options.redis.as_ref()), config);
@@ -107,6 +109,7 @@ pub fn rooms(
         sockets,
         dialect,
         max_message,
+        ping_interval,
         page: Page::new(dialect),
         metrics: metrics.clone(),
         number: AtomicU64::new(0),
@@ -131,6 +134,7 @@ struct Server {
     sockets: Sockets<Words>,
     dialect: Dialect,
     max_message: usize,
+    ping_interval: Option<Duration>,
     page: Page,
     metrics: Arc<Metrics>,
     /// Of the next WebSocket.
@@ -153,8 +157,8 @@ async fn request(
             let span = info_span!("connection", peer, number);
             let open = server.open.clone();
             configure(upgrade, server.max_message).on_upgrade(move |socket| {
-                open.track_future(async move { server.connection(adapt(socket)).await })
-                    .instrument(span)
+                let socket = adapt(socket, server.ping_interval);
+                open.track_future(async move { server.connection(socket).await }).instrument(span)
             })
         }
         Err(rejection) if request.headers().contains_key(header::UPGRADE) => {
@@ -225,6 +229,7 @@ mod tests {
             dialect: Dialect::Documented,
             refused: Words::default(),
             write_interval: Duration::ZERO,
+            ping_interval: None,
             #[cfg(feature = "redis")]
             redis: None,
         };
