@@ -10,7 +10,7 @@ use std::time::Duration;
 use anyhow::Context;
 use clap::{Parser, ValueEnum};
 use roomvars_proto::HubConfig;
-use smallwire_examples::args::{interrupted, parse_with_file, seconds};
+use smallwire_examples::args::{interrupted, parse_with_file, seconds, seconds_or_0};
 use smallwire_examples::roomvars_args::WireArgs;
 use smallwire_examples::roomvars_server::{Options, Words, serve};
 use tokio::net::TcpListener;
@@ -38,6 +38,13 @@ struct Args {
     /// Seconds in which no client is written to twice: messages that come in them share a write
     #[arg(long, default_value = "0.008", value_parser = seconds, value_name = "SECONDS")]
     write_interval: Duration,
+    /// Seconds after which a client of which nothing has come gets a ping; if in as many more still
+    /// nothing comes, it is lost. 0 is never
+    ///
+    /// A client that is slow to read isn't lost: while it takes nothing of what waits for it, it gets no
+    /// ping. If it is gone, the operating system finds out.
+    #[arg(long, default_value = "20", value_parser = seconds_or_0, value_name = "SECONDS")]
+    ping_interval: Duration,
     /// Bytes that may wait for a client before sets are merged
     #[arg(long, default_value_t = 64 * 1024, value_name = "BYTES")]
     max_untaken: usize,
@@ -126,6 +133,7 @@ impl Args {
             dialect: self.wire.dialect.into(),
             refused,
             write_interval: self.write_interval,
+            ping_interval: Some(self.ping_interval).filter(|interval| !interval.is_zero()),
             #[cfg(feature = "redis")]
             redis: self.redis.clone(),
         })

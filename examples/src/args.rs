@@ -28,6 +28,14 @@ pub fn seconds(text: &str) -> Result<Duration, String> {
     }
 }
 
+/// The same, or 0.
+///
+/// # Errors
+/// Not a number, or none that can be waited for.
+pub fn seconds_or_0(text: &str) -> Result<Duration, String> {
+    if text.parse() == Ok(0.0) { Ok(Duration::ZERO) } else { seconds(text) }
+}
+
 /// The program's options, and in front of them those of the TOML file that they name: the last one
 /// counts, and of what may be given several times, all. Ends the program if there is anything wrong.
 pub fn parse_with_file<A: Parser>(file: impl Fn(&A) -> Option<PathBuf>) -> A {

@@ -14,6 +14,7 @@
 
 use std::future::ready;
 use std::io;
+use std::time::Duration;
 
 use anyhow::Context;
 use axum::extract::ws::{self, WebSocketUpgrade};
@@ -22,6 +23,7 @@ use axum::middleware::map_response;
 use axum::response::Response;
 use axum::routing::any;
 use axum::{Error, Router};
+use bytes::Bytes;
 use futures_util::{SinkExt, StreamExt};
 use hyper_util::rt::{TokioExecutor, TokioIo};
 use hyper_util::server::conn::auto;
@@ -35,7 +37,7 @@ use tokio_tungstenite::tungstenite;
 use crate::app::App;
 use crate::tungstenite::failure as failure_of_tungstenite;
 use crate::websocket::{
-    self, BUFFER, Failure, HANDSHAKE_TIME, WebSocket, unsent_limit, wire_limit,
+    self, BUFFER, Failure, HANDSHAKE_TIME, Pinged, WebSocket, unsent_limit, wire_limit,
 };
 
 /// Sets what a socket is to be made with, if a session takes and gives texts of up to `max_message` bytes.
@@ -105,18 +107,20 @@ where
     S: Session<Input = Message, Transmit = Message, Error: Clone>,
     A: App<S>,
 {
-    websocket::drive(session, adapt(socket), commands, app).await
+    websocket::drive(session, adapt(socket, None), commands, app).await
 }
 
 /// A socket as the drivers want it. It comes of an upgrade with [`configure`].
-pub fn adapt(socket: ws::WebSocket) -> impl WebSocket {
-    socket
-        .with(|message| ready(outward(message)))
-        .sink_map_err(failure)
-        .filter_map(|read| ready(inward(read)))
+///
+/// A peer of which nothing has come for a `ping_interval` gets a ping, and after another one is lost.
+pub fn adapt(socket: ws::WebSocket, ping_interval: Option<Duration>) -> impl WebSocket {
+    let socket = socket.with(|message| ready(outward(message))).sink_map_err(failure).map(inward);
+    Pinged::new(socket, ping_interval)
 }
 
-fn outward(message: Message) -> Result<ws::Message, Error> {
+/// `None` is a ping.
+fn outward(message: Option<Message>) -> Result<ws::Message, Error> {
+    let Some(message) = message else { return Ok(ws::Message::Ping(Bytes::new())) };
     Ok(match message {
         Message::Text(text) => {
             ws::Message::Text(ws::Utf8Bytes::try_from(text).map_err(Error::new)?)
@@ -129,16 +133,15 @@ fn outward(message: Message) -> Result<ws::Message, Error> {
 }
 
 /// `None` for what is axum's own business.
-fn inward(read: Result<ws::Message, Error>) -> Option<Result<Message, Failure>> {
-    Some(match read {
-        Ok(ws::Message::Text(text)) => Ok(Message::Text(text.into())),
-        Ok(ws::Message::Binary(bytes)) => Ok(Message::Binary(bytes)),
-        Ok(ws::Message::Close(frame)) => Ok(Message::Close(
+fn inward(read: Result<ws::Message, Error>) -> Result<Option<Message>, Failure> {
+    Ok(Some(match read.map_err(failure)? {
+        ws::Message::Text(text) => Message::Text(text.into()),
+        ws::Message::Binary(bytes) => Message::Binary(bytes),
+        ws::Message::Close(frame) => Message::Close(
             frame.map(|frame| CloseFrame::new(frame.code, frame.reason.as_str().to_owned())),
-        )),
-        Ok(ws::Message::Ping(_) | ws::Message::Pong(_)) => return None,
-        Err(error) => Err(failure(error)),
-    })
+        ),
+        ws::Message::Ping(_) | ws::Message::Pong(_) => return Ok(None),
+    }))
 }
 
 /// axum has tungstenite's errors in a box.

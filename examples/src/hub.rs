@@ -115,7 +115,7 @@ impl<P: Policy> HubTask<P> {
                     }
                     self.told_since += count;
                     for told in told.drain(..) {
-                        self.handle(told, is_open);
+                        self.handle(told, is_open, &mut on_event);
                         // Before the next one takes away what it is about.
                         self.tell(&mut on_event);
                     }
@@ -143,7 +143,12 @@ impl<P: Policy> HubTask<P> {
         }
     }
 
-    fn handle(&mut self, told: Told<P>, is_open: bool) {
+    fn handle(
+        &mut self,
+        told: Told<P>,
+        is_open: bool,
+        on_event: &mut impl FnMut(&mut Hub<P>, ConnId, HubEvent),
+    ) {
         match told {
             Told::Connected { dialect, seat, reply } => {
                 let connected = if is_open { self.hub.connect(now(), dialect) } else { Err(Full) };
@@ -151,12 +156,12 @@ impl<P: Policy> HubTask<P> {
                     self.seats.insert(id, seat);
                 }
                 if let (Err(_), Ok(id)) = (reply.send(connected), connected) {
-                    self.remove(id);
+                    self.remove(id, on_event);
                 }
             }
             Told::Input(id, message) => self.hub.handle_input(now(), id, &message),
             Told::Takes(id) => self.give(id),
-            Told::Gone(id) => self.remove(id),
+            Told::Gone(id) => self.remove(id, on_event),
             Told::Asked(what) => what(&mut self.hub),
         }
     }
@@ -199,7 +204,10 @@ impl<P: Policy> HubTask<P> {
         }
     }
 
-    fn remove(&mut self, id: ConnId) {
+    fn remove(&mut self, id: ConnId, on_event: &mut impl FnMut(&mut Hub<P>, ConnId, HubEvent)) {
+        self.hub.handle_eof(now(), id);
+        // `disconnect` drops what nobody was told, and without a seat it isn't known who it was.
+        self.tell(on_event);
         self.seats.remove(&id);
         self.hub.disconnect(now(), id);
     }

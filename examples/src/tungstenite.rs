@@ -2,7 +2,9 @@
 
 use std::future::ready;
 use std::io::{self, ErrorKind};
+use std::time::Duration;
 
+use bytes::Bytes;
 use futures_util::{SinkExt, StreamExt};
 use smallwire_core::{CloseFrame, End, Message, Session};
 use tokio::io::{AsyncRead, AsyncWrite};
@@ -18,7 +20,7 @@ use tokio_tungstenite::{
 
 use crate::app::App;
 use crate::websocket::{
-    self, BUFFER, Failure, HANDSHAKE_TIME, WebSocket, unsent_limit, wire_limit,
+    self, BUFFER, Failure, HANDSHAKE_TIME, Pinged, WebSocket, unsent_limit, wire_limit,
 };
 
 /// What a socket is to be made with, if a session takes and gives texts of up to `max_message` bytes.
@@ -78,18 +80,23 @@ where
     A: App<S>,
     T: AsyncRead + AsyncWrite + Unpin,
 {
-    websocket::drive(session, adapt(socket), commands, app).await
+    websocket::drive(session, adapt(socket, None), commands, app).await
 }
 
 /// A socket as the drivers want it. It is made with a [`config`].
-pub fn adapt<T: AsyncRead + AsyncWrite + Unpin>(socket: WebSocketStream<T>) -> impl WebSocket {
-    socket
-        .with(|message| ready(outward(message)))
-        .sink_map_err(failure)
-        .filter_map(|read| ready(inward(read)))
+///
+/// A peer of which nothing has come for a `ping_interval` gets a ping, and after another one is lost.
+pub fn adapt<T: AsyncRead + AsyncWrite + Unpin>(
+    socket: WebSocketStream<T>,
+    ping_interval: Option<Duration>,
+) -> impl WebSocket {
+    let socket = socket.with(|message| ready(outward(message))).sink_map_err(failure).map(inward);
+    Pinged::new(socket, ping_interval)
 }
 
-fn outward(message: Message) -> Result<ws::Message, Error> {
+/// `None` is a ping.
+fn outward(message: Option<Message>) -> Result<ws::Message, Error> {
+    let Some(message) = message else { return Ok(ws::Message::Ping(Bytes::new())) };
     Ok(match message {
         Message::Text(text) => ws::Message::Text(Utf8Bytes::try_from(text)?),
         Message::Binary(bytes) => ws::Message::Binary(bytes),
@@ -101,16 +108,15 @@ fn outward(message: Message) -> Result<ws::Message, Error> {
 }
 
 /// `None` for what is tungstenite's own business.
-fn inward(read: Result<ws::Message, Error>) -> Option<Result<Message, Failure>> {
-    Some(match read {
-        Ok(ws::Message::Text(text)) => Ok(Message::Text(text.into())),
-        Ok(ws::Message::Binary(bytes)) => Ok(Message::Binary(bytes)),
-        Ok(ws::Message::Close(frame)) => Ok(Message::Close(
+fn inward(read: Result<ws::Message, Error>) -> Result<Option<Message>, Failure> {
+    Ok(Some(match read.map_err(failure)? {
+        ws::Message::Text(text) => Message::Text(text.into()),
+        ws::Message::Binary(bytes) => Message::Binary(bytes),
+        ws::Message::Close(frame) => Message::Close(
             frame.map(|frame| CloseFrame::new(frame.code.into(), frame.reason.as_str().to_owned())),
-        )),
-        Ok(ws::Message::Ping(_) | ws::Message::Pong(_) | ws::Message::Frame(_)) => return None,
-        Err(error) => Err(failure(error)),
-    })
+        ),
+        ws::Message::Ping(_) | ws::Message::Pong(_) | ws::Message::Frame(_) => return Ok(None),
+    }))
 }
 
 pub(crate) fn failure(error: Error) -> Failure {

@@ -6,12 +6,16 @@
 //! stops reading holds up neither timers nor events nor commands.
 
 use std::collections::VecDeque;
+use std::future::Future;
 use std::io::{self, ErrorKind};
+use std::pin::Pin;
+use std::task::{Context, Poll, ready};
 use std::time::Duration;
 
 use futures_util::{FutureExt, Sink, SinkExt, Stream, StreamExt};
 use smallwire_core::{CloseFrame, End, Message, Session};
 use tokio::sync::mpsc;
+use tokio::time::{Instant, Sleep, sleep};
 
 use crate::app::{App, CLOSING_TIME, drain, now, sleep_until};
 
@@ -72,6 +76,134 @@ impl From<Failure> for io::Error {
             Failure::Eof => ErrorKind::UnexpectedEof.into(),
             Failure::Violation(error) | Failure::Lost(error) => error,
         }
+    }
+}
+
+/// A library's socket, whose messages are `None` where they are pings and pongs, that finds out whether the
+/// peer is still there: if nothing has come for an interval, it gets a ping, and after another one it
+/// is lost.
+///
+/// While the socket takes no more of what is to be sent, no ping would reach the peer: it may only be slow, and
+/// when the socket takes more, that is as good as an answer. If it is gone, TCP finds out, as what was sent
+/// isn't acknowledged. Both halves of it are for one task.
+#[derive(Debug)]
+pub(crate) struct Pinged<S> {
+    socket: S,
+    pings: Option<Pings>,
+}
+
+#[derive(Debug)]
+struct Pings {
+    interval: Duration,
+    /// When to look next.
+    due: Pin<Box<Sleep>>,
+    /// When something came last.
+    heard: Instant,
+    /// A ping was sent since then.
+    is_sent: bool,
+    /// The socket hasn't taken all that is to be sent.
+    is_blocked: bool,
+}
+
+impl<S> Pinged<S> {
+    /// Without an interval there are no pings.
+    pub(crate) fn new(socket: S, interval: Option<Duration>) -> Self {
+        let pings = interval.map(|interval| Pings {
+            interval,
+            due: Box::pin(sleep(interval)),
+            heard: Instant::now(),
+            is_sent: false,
+            is_blocked: false,
+        });
+        Self { socket, pings }
+    }
+}
+
+impl Pings {
+    fn hear(&mut self) {
+        (self.heard, self.is_sent) = (Instant::now(), false);
+    }
+
+    /// Whether it is time for a ping, or for the end.
+    fn poll_silence(&mut self, cx: &mut Context<'_>) -> Poll<()> {
+        loop {
+            ready!(self.due.as_mut().poll(cx));
+            let left = self.interval.saturating_sub(self.heard.elapsed());
+            if left.is_zero() && !self.is_blocked {
+                return Poll::Ready(());
+            }
+            self.due.set(sleep(if left.is_zero() { self.interval } else { left }));
+        }
+    }
+}
+
+impl<S> Stream for Pinged<S>
+where
+    S: Stream<Item = Result<Option<Message>, Failure>>
+        + Sink<Option<Message>, Error = Failure>
+        + Unpin,
+{
+    type Item = Result<Message, Failure>;
+
+    fn poll_next(mut self: Pin<&mut Self>, cx: &mut Context<'_>) -> Poll<Option<Self::Item>> {
+        // What has come counts before the time does.
+        while let Poll::Ready(read) = self.socket.poll_next_unpin(cx) {
+            if let Some(pings) = &mut self.pings {
+                pings.hear();
+            }
+            if !matches!(read, Some(Ok(None))) {
+                return Poll::Ready(read.and_then(Result::transpose));
+            }
+        }
+        if self.pings.as_ref().is_some_and(|pings| pings.is_blocked) {
+            // Nobody else may know that a ping waits. What fails here fails again where it matters.
+            let _ = self.as_mut().poll_flush(cx);
+        }
+        while let Some(pings) = &mut self.pings {
+            ready!(pings.poll_silence(cx));
+            if pings.is_sent {
+                let error = io::Error::new(ErrorKind::TimedOut, "no answer to a ping");
+                return Poll::Ready(Some(Err(Failure::Lost(error))));
+            }
+            pings.is_sent = true;
+            pings.due.set(sleep(pings.interval));
+            if let Poll::Ready(Ok(())) = self.as_mut().poll_ready(cx) {
+                let _ = self.socket.start_send_unpin(None);
+                let _ = self.as_mut().poll_flush(cx);
+            }
+        }
+        Poll::Pending
+    }
+}
+
+impl<S: Sink<Option<Message>, Error = Failure> + Unpin> Sink<Message> for Pinged<S> {
+    type Error = Failure;
+
+    fn poll_ready(mut self: Pin<&mut Self>, cx: &mut Context<'_>) -> Poll<Result<(), Failure>> {
+        let is_ready = self.socket.poll_ready_unpin(cx);
+        if let (Some(pings), Poll::Pending) = (&mut self.pings, &is_ready) {
+            pings.is_blocked = true;
+        }
+        is_ready
+    }
+
+    fn start_send(mut self: Pin<&mut Self>, message: Message) -> Result<(), Failure> {
+        self.socket.start_send_unpin(Some(message))
+    }
+
+    fn poll_flush(mut self: Pin<&mut Self>, cx: &mut Context<'_>) -> Poll<Result<(), Failure>> {
+        let flushed = self.socket.poll_flush_unpin(cx);
+        if let Some(pings) = &mut self.pings {
+            if pings.is_blocked && flushed.is_ready() {
+                pings.hear();
+            }
+            pings.is_blocked = flushed.is_pending();
+        }
+        flushed
+    }
+
+    fn poll_close(mut self: Pin<&mut Self>, cx: &mut Context<'_>) -> Poll<Result<(), Failure>> {
+        self.socket.poll_close_unpin(cx)
     }
 }
 

@@ -336,7 +336,9 @@ fn who_stops_its_heartbeat_is_closed() {
     // A client that is asked for more than it wants to give closes by itself.
     let mut ada =
         client(&url, &[&PASSWORD[..], &["--once", "--min-heartbeat-interval", "1"]].concat());
-    ada.shows("ended error the peer violated the protocol: a heartbeat interval of 200 ms is too short");
+    ada.shows(
+        "ended error the peer violated the protocol: a heartbeat interval of 200 ms is too short",
+    );
     assert_eq!(ada.ends().0.code(), Some(1));
 }
 

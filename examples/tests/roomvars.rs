@@ -353,6 +353,7 @@ fn an_operator_can_count_what_happens() {
         r#"roomvars_closes_total{by="server",code="4002"} 1"#,
         r#"roomvars_closes_total{by="server",code="4000"} 1"#,
         r#"roomvars_closes_total{by="client",code="1000"} 1"#,
+        "roomvars_lost_total 0",
         "# EOF",
     ] {
         assert!(told.lines().any(|one| one == line), "no {line} in {told}");
@@ -363,6 +364,52 @@ fn an_operator_can_count_what_happens() {
         .map(|bytes| bytes.parse().unwrap())
         .unwrap();
     assert_eq!(sent, r#"{"kind":"set","variable":"x","value":"0"}"#.len() as u64 * 3 + 1 + 1);
+}
+
+#[test]
+fn who_is_gone_without_a_word_is_lost_and_its_name_is_free_again() {
+    let (mut server, url) = server(&["--ping-interval", "1"]);
+    let mut ada = member(&mut server, &url, "ada", &[]);
+    // It keeps its socket open, and doesn't read, so that its library answers no pings.
+    let mut gone = stranger(&url);
+    let handshake =
+        r#"{"kind":"handshake","room":"lobby","username":"ben","variables":{"x":"","y":""}}"#;
+    gone.send(Message::text(handshake)).unwrap();
+    server.shows(r#"joined username="ben""#);
+    let start = Instant::now();
+    server.shows(r#"ended error="the connection was lost""#);
+    server.shows(r#"lost error="no answer to a ping""#);
+    assert!(start.elapsed() > Duration::from_millis(1500), "{:?}", start.elapsed());
+    // Another whose socket just goes.
+    let mut cut = stranger(&url);
+    cut.send(Message::text(handshake.replace("ben", "cat"))).unwrap();
+    server.shows(r#"joined username="cat""#);
+    drop(cut);
+    server.shows(r#"ended error="the connection was lost""#);
+    let mut ben = member(&mut server, &url, "ben", &[]);
+    // Those who answer are there.
+    ben.says("set x still here");
+    ada.shows(r#"set "x" "still here""#);
+    let told = http(&url, "GET", "/metrics");
+    for line in ["roomvars_lost_total 2", "roomvars_joins_total 4", "roomvars_clients 2"] {
+        assert!(told.lines().any(|one| one == line), "no {line} in {told}");
+    }
+}
+
+#[test]
+fn no_pings_are_sent_where_none_are_wanted() {
+    for interval in ["0", "0.0"] {
+        let text = format!("ping-interval = {interval}");
+        let config = File::new("pings.toml", &text);
+        let (mut server, url) = server(&["--config", config.path()]);
+        let mut ada = stranger(&url);
+        let handshake =
+            r#"{"kind":"handshake","room":"lobby","username":"ada","variables":{"x":"0"}}"#;
+        ada.send(Message::text(handshake)).unwrap();
+        server.shows(r#"joined username="ada""#);
+    }
+    let mut wrong = Program::start("roomvars-server", &["--ping-interval", "-1"]);
+    assert_eq!(wrong.ends().0.code(), Some(2));
 }
 
 /// A file that is gone after the test.

@@ -25,6 +25,7 @@ pub(crate) async fn tour(trace: &mut Trace) -> anyhow::Result<()> {
         dialect: Dialect::Documented,
         refused: Words::from_iter(["rude"]),
         write_interval: Duration::from_millis(8),
+        ping_interval: None,
         #[cfg(feature = "redis")]
         redis: None,
     };

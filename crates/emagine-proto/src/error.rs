@@ -125,7 +125,7 @@ mod session {
         #[error("the peer violated the protocol: {0}")]
         Violation(Violation),
         /// The peer closed, with a code that isn't a normal end (E4).
-        #[error("closed by the peer: {code} {reason}")]
+        #[error("closed by the peer: {code}{}{reason}", space_before(reason))]
         Closed {
             /// What it says.
             code: CloseCode,
@@ -150,6 +150,10 @@ mod session {
         pub fn should_reconnect(&self) -> bool {
             !matches!(self, Self::Closed { code: CloseCode::IDENTIFY_FAILED, .. })
         }
+    }
+
+    fn space_before(reason: &str) -> &'static str {
+        if reason.is_empty() { "" } else { " " }
     }
 
     /// How the peer broke the protocol, and where.

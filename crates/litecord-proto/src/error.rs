@@ -129,7 +129,7 @@ mod session {
         #[error("the peer violated the protocol: {0}")]
         Violation(Violation),
         /// The peer closed, with a code that isn't a normal end (L6).
-        #[error("closed by the peer: {code} {reason}")]
+        #[error("closed by the peer: {code}{}{reason}", space_before(reason))]
         Closed {
             /// What it says.
             code: CloseCode,
@@ -158,6 +158,10 @@ mod session {
         pub fn should_reconnect(&self) -> bool {
             !matches!(self, Self::Closed { code: CloseCode::AUTHENTICATION_FAILED, .. })
         }
+    }
+
+    fn space_before(reason: &str) -> &'static str {
+        if reason.is_empty() { "" } else { " " }
     }
 
     /// How the peer broke the protocol, and where.

@@ -1234,8 +1234,11 @@ fn l6_our_own_end_is_1000_or_what_the_application_says() {
     pair.server.session.close_with(pair.now, CloseFrame::new(4999, "maintenance"));
     assert_eq!(pair.server.session.ended(), Some(&End::Clean));
     pair.run_for(SECOND);
-    let error = SessionError::Closed { code: CloseCode(4999), reason: "maintenance".into() };
-    assert_eq!(pair.client.session.ended(), Some(&End::Error(error)));
+    let closed =
+        |reason: &str| SessionError::Closed { code: CloseCode(4999), reason: reason.into() };
+    assert_eq!(pair.client.session.ended(), Some(&End::Error(closed("maintenance"))));
+    assert_eq!(closed("maintenance").to_string(), "closed by the peer: 4999 maintenance");
+    assert_eq!(closed("").to_string(), "closed by the peer: 4999");
     // Before the handshake as well.
     let mut client = client_got(&Arc::new(config()), false, &[]);
     client.close(epoch());

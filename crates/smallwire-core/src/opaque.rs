@@ -56,7 +56,7 @@ impl<'a> JsonRef<'a> {
         let start = json::to_token(text.as_bytes());
         let end = json::value(start, 1).and_then(|end| json::expect_end(end).map(|_| end));
         end.map(|end| Self(json::between(text, start, end))).map_err(|fault| {
-            let too_deep = "JSON nested deeper than 128 levels";
+            let too_deep = "JSON nested deeper than 127 levels";
             let message = if fault.is_too_deep() { too_deep } else { "not JSON" };
             JsonError { message: message.into(), offset: fault.offset(text) }
         })
@@ -128,13 +128,15 @@ impl<'de: 'a, 'a> Deserialize<'de> for JsonRef<'a> {
 /// let json = Json::of(&("guild", [1, 2]))?;
 /// assert_eq!(json.get(), r#"["guild",[1,2]]"#);
 /// assert_eq!(json.parse::<(&str, [u8; 2])>()?, ("guild", [1, 2]));
+/// assert_eq!(Json::of(&f64::NAN)?.get(), "null");
 /// # Ok::<(), smallwire_core::JsonError>(())
 /// ```
 #[derive(Clone, PartialEq, Eq, PartialOrd, Ord, Hash)]
 pub struct Json(Box<str>);
 
 impl Json {
-    /// A value of yours as compact JSON.
+    /// A value of yours as compact JSON, as serde_json writes it: numbers that JSON doesn't have, such as
+    /// `f64::NAN`, become `null`.
     ///
     /// # Errors
     /// JSON can't express it (such as a map whose keys aren't strings), or it is nested deeper
@@ -216,4 +218,21 @@ fn offset_of(error: &serde_json::Error, text: &str) -> usize {
         }
     };
     line_start.saturating_add(error.column().saturating_sub(1)).min(text.len())
+}
+
+#[cfg(test)]
+mod tests {
+    use alloc::format;
+
+    use super::*;
+
+    #[test]
+    fn as_deep_as_is_said_and_no_deeper() {
+        let nested = |levels| format!("{}{}", "[".repeat(levels), "]".repeat(levels));
+        let fits = nested(127);
+        assert_eq!(JsonRef::new(&fits).map(JsonRef::get), Ok(&*fits));
+        assert!(serde_json::from_str::<serde_json::Value>(&fits).is_ok());
+        let error = JsonRef::new(&nested(128)).unwrap_err();
+        assert_eq!(error.to_string(), "JSON nested deeper than 127 levels at byte 127");
+    }
 }

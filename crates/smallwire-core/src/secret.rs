@@ -12,6 +12,11 @@ use core::fmt;
 /// let password = Secret::new("hunter2");
 /// assert_eq!(format!("{password:?}"), "[redacted]");
 /// assert_eq!(*password.expose(), "hunter2");
+///
+/// // As events have them, beside what is expected:
+/// let token: Secret<Box<str>> = Secret::new("helloworld".into());
+/// let expected = String::from("helloworld");
+/// assert!(**token.expose() == *expected);
 /// ```
 #[derive(Clone, Copy, Default, PartialEq, Eq, Hash)]
 pub struct Secret<T>(T);

@@ -41,7 +41,8 @@ impl<E> End<E> {
 /// - [`handle_input`](Self::handle_input): bytes or a message arrived.
 /// - [`handle_eof`](Self::handle_eof): the peer will send no more.
 /// - [`handle_timeout`](Self::handle_timeout): the time of [`poll_timeout`](Self::poll_timeout)
-///   has come. Calling it early, late or for no reason is harmless.
+///   has come. Calling it early or for no reason is harmless. If you are late, hand in first what has
+///   arrived meanwhile: what the session hasn't been given when it looks at the time hasn't come.
 ///
 /// Each takes `now`. One that is earlier than the latest given counts as the latest: a clock that
 /// stands still or goes back delays timeouts, nothing else.

@@ -15,7 +15,10 @@ pub enum Message {
     Text(Bytes),
     /// Bytes.
     Binary(Bytes),
-    /// The peer, or we, end the connection: without a code (what libraries call 1005) or with one.
+    /// The peer, or we, end the connection: without a code or with one.
+    ///
+    /// Where a library says 1005, no code was sent: give `None`. Where it says 1006, there was no close
+    /// frame: call `handle_eof` instead.
     Close(Option<CloseFrame>),
 }
 

@@ -17,11 +17,10 @@ use prometheus_client::registry::Registry;
 use roomvars_proto::{CloseFrame, ConnectionError, Hub, Message, ViolationKind};
 
 use crate::hub::Sockets;
-use crate::websocket::{Failure, WebSocket};
+use crate::websocket::WebSocket;
 
-/// What a library says where no code was sent, and where nothing was.
+/// What a library says where no code was sent.
 const NO_CODE: u16 = 1005;
-const LOST: u16 = 1006;
 
 #[derive(Debug, Clone, PartialEq, Eq, Hash, EncodeLabelSet)]
 struct Reason {
@@ -53,6 +52,7 @@ pub(crate) struct Metrics {
     sent_sets: Counter,
     refused: Family<Reason, Counter>,
     closes: Family<Close, Counter>,
+    lost: Counter,
 }
 
 impl Default for Metrics {
@@ -85,6 +85,8 @@ impl Default for Metrics {
         let sent = counter("messages_sent", "Messages to clients, each a batch of sets");
         let sent_bytes = counter("sent_bytes", "Bytes of text in them");
         let sent_sets = counter("sets_sent", "Sets, renames and deletes in them");
+        let lost =
+            counter("lost", "Connections that were lost: nobody closed, or no ping was answered");
         let (refused, closes) = (Family::default(), Family::default());
         all.register("refused", "Clients that were thrown out, by reason", refused.clone());
         all.register("closes", "Close codes, of whoever closed first", closes.clone());
@@ -106,6 +108,7 @@ impl Default for Metrics {
             sent_sets,
             refused,
             closes,
+            lost,
         }
     }
 }
@@ -183,7 +186,9 @@ impl Metrics {
 
     /// A connection ended, not cleanly.
     pub(crate) fn ended(&self, error: &ConnectionError) {
-        if let Some(reason) = reason(error) {
+        if *error == ConnectionError::ConnectionLost {
+            self.lost.inc();
+        } else if let Some(reason) = reason(error) {
             self.refused.get_or_create(&Reason { reason }).inc();
         }
     }
@@ -199,10 +204,6 @@ impl Metrics {
                 reading.received_bytes.inc_by(message.len() as u64);
                 // The first is the handshake.
                 reading.received_sets.inc_by(u64::from(!std::mem::take(&mut is_first)));
-            }
-            Err(Failure::Eof | Failure::Lost(_)) => {
-                let frame = CloseFrame::new(LOST, "");
-                reading.closed("nobody", Some(&frame), &was_closed);
             }
             Err(_) => {}
         });

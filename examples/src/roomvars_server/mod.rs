@@ -58,6 +58,8 @@ pub struct Options {
     pub refused: Words,
     /// How long changes may be collected for one write, after one in the same moment.
     pub write_interval: Duration,
+    /// After which silence a client gets a ping, and after another one is lost.
+    pub ping_interval: Option<Duration>,
     /// Where the rooms are that other servers have too.
     #[cfg(feature = "redis")]
     pub redis: Option<redis::Client>,
@@ -94,7 +96,7 @@ pub fn rooms(
     options: Options,
     shutdown: impl Future<Output = ()>,
 ) -> (Router, impl Future<Output = ()>) {
-    let Options { config, dialect, refused, write_interval, .. } = options;
+    let Options { config, dialect, refused, write_interval, ping_interval, .. } = options;
     let max_message = config.max_client_message;
     // A room's variables in one message, whatever their JSON makes of them.
     let limits = &config.limits;
@@ -116,6 +118,7 @@ pub fn rooms(
         dialect,
         max_message,
         unsent_limit: unsent_limit(longest),
+        ping_interval,
         page: Page::new(dialect),
         metrics: metrics.clone(),
         number: AtomicU64::new(0),
@@ -141,6 +144,7 @@ struct Server {
     dialect: Dialect,
     max_message: usize,
     unsent_limit: usize,
+    ping_interval: Option<Duration>,
     page: Page,
     metrics: Arc<Metrics>,
     /// Of the next WebSocket.
@@ -164,8 +168,8 @@ async fn request(
             let open = server.open.clone();
             let upgrade = configure(upgrade, server.max_message);
             upgrade.max_write_buffer_size(server.unsent_limit).on_upgrade(move |socket| {
-                open.track_future(async move { server.connection(adapt(socket)).await })
-                    .instrument(span)
+                let socket = adapt(socket, server.ping_interval);
+                open.track_future(async move { server.connection(socket).await }).instrument(span)
             })
         }
         Err(rejection) if request.headers().contains_key(header::UPGRADE) => {
@@ -236,6 +240,7 @@ mod tests {
             dialect: Dialect::Documented,
             refused: Words::default(),
             write_interval: Duration::ZERO,
+            ping_interval: None,
             #[cfg(feature = "redis")]
             redis: None,
         };

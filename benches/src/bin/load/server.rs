@@ -46,6 +46,8 @@ impl Server {
         pin(CORES[0])?;
         let mut child = Command::new(program)
             .args(["--listen", "127.0.0.1:0", "--max-room-clients", "10000"])
+            // Who hears only texts would answer none.
+            .args(["--ping-interval", "0"])
             .args(arguments)
             .stdin(Stdio::null())
             .stdout(Stdio::piped())

@@ -121,7 +121,8 @@ impl fmt::Debug for RoomInfo<'_> {
 ///   first news. Ask after each call, not after several: what came next may have ended who joined, and
 ///   [`connection`](Self::connection) no longer tells where it was.
 /// - Then sleep until [`poll_timeout`](Self::poll_timeout), and call
-///   [`handle_timeout`](Self::handle_timeout); early, late or for no reason does no harm.
+///   [`handle_timeout`](Self::handle_timeout); early or for no reason does no harm. If you are late, hand in
+///   first what has arrived meanwhile.
 ///
 /// A connection that the hub ends ([`HubEvent::Ended`], [`ended`](Self::ended)) is no member any more.
 /// What is left of it is a close frame, which [`poll_transmit`](Self::poll_transmit) gives; send it and
