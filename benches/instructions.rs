@@ -179,7 +179,8 @@ mod emagine {
     }
 
     pub(crate) fn encode_message() -> Case {
-        let message = JsonRef::new(delivered(MESSAGE)).unwrap();
+        // How it is copied depends on how far apart both are: in the program itself that depends on its path.
+        let message = JsonRef::new(delivered(MESSAGE).to_owned().leak()).unwrap();
         let (message, config) = (ServerMessage::Message { message }, CodecConfig::default());
         encode(MESSAGE, move |dst| subjects::encode(black_box(&message), &config, dst))
     }
