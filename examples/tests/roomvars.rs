@@ -141,6 +141,20 @@ fn stranger(url: &str) -> Socket {
     connect(url).unwrap().0
 }
 
+/// The variables of `member`, as a handshake has them.
+const XY: &str = r#"{"x":"","y":""}"#;
+
+/// A stranger that is in the lobby.
+fn joined(server: &mut Program, url: &str, username: &str, variables: &str) -> Socket {
+    let mut socket = stranger(url);
+    let handshake = format!(
+        r#"{{"kind":"handshake","room":"lobby","username":"{username}","variables":{variables}}}"#
+    );
+    socket.send(Message::text(handshake)).unwrap();
+    server.shows(&format!("joined username={username:?}"));
+    socket
+}
+
 /// Code and reason that the server closes with.
 fn closed(socket: &mut Socket) -> String {
     loop {
@@ -180,11 +194,7 @@ fn what_isnt_roomvars_is_told_so_and_harms_nobody_else() {
 fn who_never_reads_holds_up_nobody_and_ends_with_the_right_values() {
     let (mut server, url) = server(&["--max-untaken", "20000", "--max-value", "1000"]);
     let mut ada = member(&mut server, &url, "ada", &["--max-value", "1000"]);
-    let mut slow = stranger(&url);
-    let handshake =
-        r#"{"kind":"handshake","room":"lobby","username":"slow","variables":{"x":"","y":""}}"#;
-    slow.send(Message::text(handshake)).unwrap();
-    server.shows(r#"joined username="slow""#);
+    let mut slow = joined(&mut server, &url, "slow", XY);
     let mut grace = member(&mut server, &url, "grace", &["--max-value", "1000"]);
     let start = Instant::now();
     let filler = "v".repeat(900);
@@ -217,11 +227,7 @@ fn who_never_reads_holds_up_nobody_and_ends_with_the_right_values() {
 fn who_never_reads_is_cut_off_once_the_hub_has_ended_it() {
     let (mut server, url) = server(&["--rate-limit", "30000"]);
     let mut ada = member(&mut server, &url, "ada", &[]);
-    let mut slow = stranger(&url);
-    let handshake =
-        r#"{"kind":"handshake","room":"lobby","username":"slow","variables":{"x":"","y":""}}"#;
-    slow.send(Message::text(handshake)).unwrap();
-    server.shows(r#"joined username="slow""#);
+    let mut slow = joined(&mut server, &url, "slow", XY);
     let filler = "v".repeat(900);
     for number in 0..10_000 {
         ada.says(&format!("set x {number} {filler}"));
@@ -238,16 +244,8 @@ fn who_never_reads_is_cut_off_once_the_hub_has_ended_it() {
 #[test]
 fn who_never_closes_is_cut_off() {
     let (mut server, url) = server(&["--max-connections", "2"]);
-    let mut joins = |name| {
-        let mut socket = stranger(&url);
-        let handshake = format!(
-            r#"{{"kind":"handshake","room":"lobby","username":"{name}","variables":{{}}}}"#
-        );
-        socket.send(Message::text(handshake)).unwrap();
-        server.shows(&format!("joined username=\"{name}\""));
-        socket
-    };
-    let (mut wrong, mut idle) = (joins("wrong"), joins("idle"));
+    let mut wrong = joined(&mut server, &url, "wrong", "{}");
+    let mut idle = joined(&mut server, &url, "idle", "{}");
     let mut surplus = stranger(&url);
     let reserved = [0x83, 0x80, 0, 0, 0, 0];
     for (socket, said, why) in
@@ -378,20 +376,13 @@ fn who_is_gone_without_a_word_is_lost_and_its_name_is_free_again() {
     let (mut server, url) = server(&["--ping-interval", "1"]);
     let mut ada = member(&mut server, &url, "ada", &[]);
     // It keeps its socket open, and doesn't read, so that its library answers no pings.
-    let mut gone = stranger(&url);
-    let handshake =
-        r#"{"kind":"handshake","room":"lobby","username":"ben","variables":{"x":"","y":""}}"#;
-    gone.send(Message::text(handshake)).unwrap();
-    server.shows(r#"joined username="ben""#);
+    let _gone = joined(&mut server, &url, "ben", XY);
     let start = Instant::now();
     server.shows(r#"ended error="the connection was lost""#);
     server.shows(r#"lost error="no answer to a ping""#);
     assert!(start.elapsed() > Duration::from_millis(1500), "{:?}", start.elapsed());
     // Another whose socket just goes.
-    let mut cut = stranger(&url);
-    cut.send(Message::text(handshake.replace("ben", "cat"))).unwrap();
-    server.shows(r#"joined username="cat""#);
-    drop(cut);
+    drop(joined(&mut server, &url, "cat", XY));
     server.shows(r#"ended error="the connection was lost""#);
     let mut ben = member(&mut server, &url, "ben", &[]);
     // Those who answer are there.
