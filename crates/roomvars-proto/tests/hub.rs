@@ -345,6 +345,10 @@ fn r2_r4_what_is_malformed_is_closed_with_4000() {
         s.says(ada, text);
         s.is_closed(ada, 4000, kind);
     }
+    // Only a value may be anything, and only in the Scratch dialect (R3).
+    let ada = s.joined(Scratch, "ada");
+    s.says(ada, r#"{"method":"set","name":1,"value":1}"#);
+    s.is_closed(ada, 4000, invalid("name", "a string"));
     let ada = s.joined(Documented, "ada");
     s.hub.handle_input(s.now, ada, &Message::text(&b"\xFF"[..]));
     s.is_closed(ada, 4000, malformed(DecodeErrorKind::NotUtf8));
@@ -1102,6 +1106,32 @@ fn step6_merging_begins_with_the_first_byte_over_the_limit() {
         assert_eq!(s.hub.connection(slow).unwrap().is_merging, is_merging);
         assert_eq!(s.hears(slow).len(), if is_merging { 1 } else { 2 });
     }
+}
+
+#[test]
+fn step6_merging_for_one_does_not_begin_it_for_another_at_the_limit() {
+    let two = 2 * set(Documented, "x", "0").len();
+    let mut s = server(HubConfig::default().max_untaken(two));
+    let [ada, over, at] = ["ada", "over", "at"].map(|name| s.joined(Documented, name));
+    s.says(ada, set(Documented, "x", "0"));
+    s.hears(at);
+    for value in ["1", "2"] {
+        s.says(ada, set(Documented, "x", value));
+    }
+    assert!(s.hub.connection(over).unwrap().is_merging);
+    assert!(!s.hub.connection(at).unwrap().is_merging);
+    assert_eq!(s.hears(at), [set(Documented, "x", "1"), set(Documented, "x", "2")]);
+}
+
+#[test]
+fn debug_says_how_much_there_is() {
+    let mut s = server(HubConfig::default());
+    let gone = s.joined(Documented, "gone");
+    for user in ["ada", "grace"] {
+        s.joined(Documented, user);
+    }
+    s.hub.disconnect(s.now, gone);
+    assert_eq!(format!("{:?}", s.hub), "Hub { connections: 2, rooms: 1, .. }");
 }
 
 #[test]
@@ -1988,6 +2018,9 @@ fn a_room_is_restored_for_who_comes_next() {
     let x: [(&str, ValueRef<'_>); 1] = [("x", ValueRef::Number("1.0"))];
     s.hub.restore(s.now, true, "r", &x).unwrap();
     assert_eq!(s.value(true, "x"), Some("1.0".into()));
+    for is_scratch in [false, true] {
+        assert_eq!(s.hub.room(is_scratch, "r").unwrap().is_scratch(), is_scratch);
+    }
     assert_eq!(s.hub.restore(s.now, false, "a", &x), Err(NotInDialect));
     let no_number: [(&str, ValueRef<'_>); 1] = [("x", ValueRef::Number("one"))];
     assert_eq!(s.hub.restore(s.now, true, "r", &no_number), Err(NotInDialect));
@@ -2007,17 +2040,17 @@ fn a_room_is_restored_for_who_comes_next() {
     // An empty one is replaced, and makes room for another.
     s.hub.restore(s.now, true, "r", &[]).unwrap();
     assert_eq!((s.value(true, "x"), s.hub.rooms().count()), (None, 2));
-    s.hub.restore(s.now, false, "a", &[]).unwrap();
+    s.hub.restore(s.now, false, "abc", &[]).unwrap();
     assert!(s.hub.room(true, "r").is_none());
     let grace = s.connect(Documented);
-    s.says(grace, handshake(Documented, "a", "grace", ""));
+    s.says(grace, handshake(Documented, "abc", "grace", ""));
     assert_eq!(s.hub.ended(grace), None);
     assert_eq!(s.hub.restore(s.now, false, "b", &[]), Err(Limit(TooManyRooms)));
     // It goes as others do.
     s.hub.disconnect(s.now, grace);
     s.sleep(nearly);
     assert_eq!(s.hub.rooms().count(), 2);
-    s.hub.restore(s.now, false, "a", &[]).unwrap();
+    s.hub.restore(s.now, false, "abc", &[]).unwrap();
     s.sleep(nearly);
     assert_eq!(s.hub.rooms().count(), 2);
     s.sleep(Duration::from_millis(1));

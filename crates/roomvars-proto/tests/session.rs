@@ -5,8 +5,8 @@ use std::time::{Duration, Instant};
 
 use roomvars_proto::{
     Backoff, Client, ClientConfig, ClientEvent, CloseCode, CloseFrame, CodecConfig,
-    DecodeErrorKind, Dialect, EncodeError, End, Hub, JoinError, Limits, Message, RateLimit,
-    SendError, Session, SessionError, Value, ValueRef, Violation, ViolationKind,
+    DecodeErrorKind, Dialect, EncodeError, End, Hub, HubConfig, JoinError, Limits, Message,
+    RateLimit, SendError, Session, SessionError, Value, ValueRef, Violation, ViolationKind,
 };
 use testkit::conformance::{events, work_is_linear};
 use testkit::epoch;
@@ -110,7 +110,10 @@ fn r5_what_no_room_would_take_is_an_error_for_the_caller() {
     assert_eq!(number("1.0", Scratch), Err(JoinError::Encode(EncodeError::NotANumber)));
     let error = JoinError::Encode(EncodeError::NotInDialect("numbers"));
     assert_eq!(number("1", Documented), Err(error));
+    let violation = |kind| Violation { kind, offset: 7 }.to_string();
     let texts = [
+        (violation(ViolationKind::Malformed(DecodeErrorKind::NotJson)), "not JSON at byte 7"),
+        (violation(ViolationKind::NoHandshake), "not a handshake"),
         (JoinError::RoomId(257).to_string(), "a room id can't have 257 bytes"),
         (JoinError::UsernameLength(0).to_string(), "a username can't have 0 bytes"),
         (SendError::NameLength(513).to_string(), "a variable name can't have 513 bytes"),
@@ -610,8 +613,13 @@ fn what_the_room_would_refuse_is_an_error_for_the_caller() {
     assert_eq!(client.rename(now, "128", "x"), Err(SendError::UnknownVariable));
     assert_eq!(client.rename(now, "0", "1"), Err(SendError::NameTaken));
     assert_eq!(client.rename(now, "0", ""), Err(SendError::NameLength(0)));
+    assert_eq!(client.rename(now, "0", &"n".repeat(513)), Err(SendError::NameLength(513)));
     assert_eq!(client.delete(now, "128"), Err(SendError::UnknownVariable));
     assert_eq!(client.queued(), 128);
+    // What the limits just allow.
+    client.rename(now, "0", &"n".repeat(512)).unwrap();
+    client.delete(now, "1").unwrap();
+    client.set(now, &"m".repeat(512), "1").unwrap();
 }
 
 #[test]
@@ -685,4 +693,52 @@ fn time_that_goes_back_changes_nothing() {
     client.handle_input(start, &text(set("y", "1")));
     assert_eq!(client.poll_timeout(), None);
     assert_eq!(sent(&mut client), [text(set("x", "1"))]);
+}
+
+#[test]
+fn each_setting_is_kept_beside_the_others() {
+    let seconds = Duration::from_secs;
+    let codec = CodecConfig::default().dialect(Scratch).max_client_message(1).max_server_message(2);
+    assert_eq!((codec.dialect, codec.max_client_message), (Scratch, 1));
+    assert_eq!(codec.max_server_message, 2);
+    let limits = Limits::default()
+        .max_room_id(1)
+        .max_username(2)
+        .max_name(3)
+        .max_value(4)
+        .max_variables(5)
+        .max_scratch_variables(6);
+    assert_eq!((limits.max_room_id, limits.max_username, limits.max_name), (1, 2, 3));
+    assert_eq!((limits.max_value, limits.max_variables), (4, 5));
+    assert_eq!(limits.max_scratch_variables, 6);
+    let rate = RateLimit::per_second(3);
+    let client = ClientConfig::default()
+        .codec(codec)
+        .limits(limits)
+        .merge_sets(true)
+        .rate_limit(rate)
+        .max_transmit_bytes(1)
+        .max_events(2)
+        .max_event_bytes(3);
+    assert_eq!((client.codec, client.limits, client.merge_sets), (codec, limits, true));
+    assert_eq!((client.rate_limit, client.max_transmit_bytes), (Some(rate), 1));
+    assert_eq!((client.max_events, client.max_event_bytes), (2, 3));
+    let hub = HubConfig::default()
+        .limits(limits)
+        .max_client_message(1)
+        .max_server_message(2)
+        .max_connections(3)
+        .max_room_clients(4)
+        .max_rooms(5)
+        .handshake_timeout(seconds(6))
+        .empty_room_ttl(seconds(7))
+        .max_untaken(8)
+        .max_batch_bytes(9)
+        .flush_interval(seconds(10))
+        .rate_limit(rate);
+    assert_eq!((hub.limits, hub.max_client_message, hub.max_server_message), (limits, 1, 2));
+    assert_eq!((hub.max_connections, hub.max_room_clients, hub.max_rooms), (3, 4, 5));
+    assert_eq!((hub.handshake_timeout, hub.empty_room_ttl), (seconds(6), seconds(7)));
+    assert_eq!((hub.max_untaken, hub.max_batch_bytes), (8, 9));
+    assert_eq!((hub.flush_interval, hub.rate_limit), (Some(seconds(10)), Some(rate)));
 }
