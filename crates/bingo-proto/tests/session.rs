@@ -762,6 +762,23 @@ fn b5_requests_that_the_peer_has_given_up_count_no_longer() {
 }
 
 #[test]
+fn b5_a_request_is_given_up_once_request_timeout_has_passed_and_not_before() {
+    let timeout = Duration::from_secs(30);
+    let limits = Limits::default().max_pending(1);
+    let config = Config::default().limits(limits).ping_interval(None).request_timeout(timeout);
+    let config = Arc::new(config);
+    for id in [7, 8] {
+        for (later, is_given_up) in [(timeout - Duration::from_nanos(1), false), (timeout, true)] {
+            let mut server = server_got(&config, true, b"");
+            let now = epoch();
+            server.handle_input(now, &client_bytes(&ClientMessage::Request(b"?"), 7));
+            server.handle_input(now + later, &client_bytes(&ClientMessage::Request(b"?"), id));
+            assert_eq!(server.ended().is_none(), is_given_up, "{id} after {later:?}");
+        }
+    }
+}
+
+#[test]
 fn b5_two_open_requests_under_one_id_are_a_violation() {
     let config = Arc::new(Config::default());
     let ask = client_bytes(&ClientMessage::Request(b"?"), 7);
@@ -1014,6 +1031,17 @@ fn step7_the_end_shows_even_if_nothing_is_taken() {
     assert!(!client.wants_input());
     client.handle_eof(epoch());
     assert_eq!(client.ended(), Some(&End::Clean));
+}
+
+#[test]
+fn step5_a_request_times_out_though_there_is_no_room_for_what_the_peer_wants() {
+    let limits = Limits::default().max_transmit_bytes(7);
+    let mut client = client_got(&Arc::new(Config::default().limits(limits)), true, b"");
+    let now = epoch();
+    client.request(now, b"?").unwrap();
+    client.handle_input(now, &server_bytes(&ServerMessage::Ping, 0x8001));
+    assert!(!client.wants_input(), "the acknowledgement has no room");
+    assert_eq!(client.poll_timeout(), Some(now + Duration::from_secs(30)));
 }
 
 #[test]
@@ -1343,4 +1371,31 @@ fn sessions_go_into_a_box_and_to_other_threads() {
     let mut boxed: Box<Dyn> = Box::new(server_got(&Arc::new(Config::default()), false, b""));
     boxed.handle_input(epoch(), b"\xff");
     assert!(boxed.ended().is_some());
+}
+
+// --- settings
+
+#[test]
+fn each_setting_is_kept_beside_the_others() {
+    let seconds = Duration::from_secs;
+    let codec = CodecConfig::default()
+        .byte_order(ByteOrder::LittleEndian)
+        .error_reply_style(ErrorReplyStyle::PayloadPrefix)
+        .max_payload(1);
+    assert_eq!(codec.byte_order, ByteOrder::LittleEndian);
+    assert_eq!((codec.error_reply_style, codec.max_payload), (ErrorReplyStyle::PayloadPrefix, 1));
+    let limits =
+        Limits::default().max_pending(1).max_transmit_bytes(2).max_events(3).max_event_bytes(4);
+    assert_eq!((limits.max_pending, limits.max_transmit_bytes), (1, 2));
+    assert_eq!((limits.max_events, limits.max_event_bytes), (3, 4));
+    let config = Config::default()
+        .codec(codec)
+        .limits(limits)
+        .handshake_timeout(seconds(1))
+        .request_timeout(seconds(2))
+        .ping_interval(Some(seconds(3)))
+        .ping_timeout(seconds(4));
+    assert_eq!((config.codec, config.limits), (codec, limits));
+    assert_eq!((config.handshake_timeout, config.request_timeout), (seconds(1), seconds(2)));
+    assert_eq!((config.ping_interval, config.ping_timeout), (Some(seconds(3)), seconds(4)));
 }

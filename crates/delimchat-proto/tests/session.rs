@@ -3067,3 +3067,71 @@ fn step1_what_is_held_and_broken_is_where_it_begins() {
     let Some(End::Error(SessionError::Violation(violation))) = server.ended() else { panic!() };
     assert_eq!(violation.offset, login_len());
 }
+
+// --- settings
+
+#[test]
+fn each_setting_is_kept_beside_the_others() {
+    let seconds = Duration::from_secs;
+    let codec = CodecConfig::default()
+        .byte_order(ByteOrder::LittleEndian)
+        .endian_marker(EndianMarker::Letter)
+        .status_digits(StatusDigits::Hex)
+        .max_packet(1)
+        .max_username(2)
+        .max_alias(3)
+        .max_email(4)
+        .max_text(5);
+    assert_eq!(codec.byte_order, ByteOrder::LittleEndian);
+    assert_eq!(codec.endian_marker, EndianMarker::Letter);
+    assert_eq!(codec.status_digits, StatusDigits::Hex);
+    assert_eq!((codec.max_packet, codec.max_username, codec.max_alias), (1, 2, 3));
+    assert_eq!((codec.max_email, codec.max_text), (4, 5));
+    let limits = Limits::default()
+        .max_malformed(1)
+        .max_transmit_bytes(2)
+        .max_events(3)
+        .max_event_bytes(4)
+        .max_pending(5)
+        .max_parts(6)
+        .max_assemblies(7)
+        .max_outgoing(8)
+        .max_resends(9)
+        .max_unacked(10)
+        .max_rooms(11)
+        .max_held_packets(12)
+        .max_held_bytes(13)
+        .max_failed_logins(14);
+    assert_eq!((limits.max_malformed, limits.max_transmit_bytes), (1, 2));
+    assert_eq!((limits.max_events, limits.max_event_bytes, limits.max_pending), (3, 4, 5));
+    assert_eq!((limits.max_parts, limits.max_assemblies, limits.max_outgoing), (6, 7, 8));
+    assert_eq!((limits.max_resends, limits.max_unacked, limits.max_rooms), (9, 10, 11));
+    assert_eq!((limits.max_held_packets, limits.max_held_bytes), (12, 13));
+    assert_eq!(limits.max_failed_logins, 14);
+    let client = ClientConfig::default()
+        .codec(codec)
+        .limits(limits)
+        .speaks(ByteOrder::LittleEndian)
+        .login_timeout(seconds(1))
+        .packet_timeout(seconds(2))
+        .result_timeout(seconds(3))
+        .resend_after(seconds(4))
+        .assembly_timeout(seconds(5));
+    assert_eq!(
+        (client.codec, client.limits, client.speaks),
+        (codec, limits, ByteOrder::LittleEndian)
+    );
+    assert_eq!((client.login_timeout, client.packet_timeout), (seconds(1), seconds(2)));
+    assert_eq!((client.result_timeout, client.resend_after), (seconds(3), seconds(4)));
+    assert_eq!(client.assembly_timeout, seconds(5));
+    let server = ServerConfig::default()
+        .codec(codec)
+        .limits(limits)
+        .login_timeout(seconds(1))
+        .packet_timeout(seconds(2))
+        .resend_after(seconds(3))
+        .assembly_timeout(seconds(4));
+    assert_eq!((server.codec, server.limits), (codec, limits));
+    assert_eq!((server.login_timeout, server.packet_timeout), (seconds(1), seconds(2)));
+    assert_eq!((server.resend_after, server.assembly_timeout), (seconds(3), seconds(4)));
+}

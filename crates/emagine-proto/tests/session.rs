@@ -1789,3 +1789,28 @@ fn step4_the_ack_of_our_own_time_is_never_too_long() {
     let Some(End::Error(SessionError::Violation(violation))) = server.ended() else { panic!() };
     assert_eq!(violation.kind, ViolationKind::TimeTooLong(21));
 }
+
+// --- settings
+
+#[test]
+fn each_setting_is_kept_beside_the_others() {
+    let seconds = Duration::from_secs;
+    let codec = CodecConfig::default().max_message(1);
+    assert_eq!(codec.max_message, 1);
+    let limits =
+        Limits::default().max_time(1).max_transmit_bytes(2).max_events(3).max_event_bytes(4);
+    assert_eq!((limits.max_time, limits.max_transmit_bytes), (1, 2));
+    assert_eq!((limits.max_events, limits.max_event_bytes), (3, 4));
+    let config = Config::default()
+        .codec(codec)
+        .limits(limits)
+        .heartbeat_interval(seconds(1))
+        .min_heartbeat_interval(seconds(2))
+        .handshake_timeout(seconds(3));
+    assert_eq!((config.codec, config.limits), (codec, limits));
+    assert_eq!(
+        (config.heartbeat_interval, config.min_heartbeat_interval),
+        (seconds(1), seconds(2))
+    );
+    assert_eq!(config.handshake_timeout, seconds(3));
+}

@@ -1965,3 +1965,38 @@ fn sessions_go_into_a_box_and_to_other_threads() {
     boxed.handle_input(epoch(), &text("{"));
     assert!(boxed.ended().is_some());
 }
+
+// --- settings
+
+#[test]
+fn each_setting_is_kept_beside_the_others() {
+    let seconds = Duration::from_secs;
+    let codec = CodecConfig::default().directions(Directions::AsDocumented).max_message(1);
+    assert_eq!((codec.directions, codec.max_message), (Directions::AsDocumented, 1));
+    let limits = Limits::default()
+        .max_pending(1)
+        .max_nonce(2)
+        .max_held(3)
+        .max_held_bytes(4)
+        .max_transmit_bytes(5)
+        .max_events(6)
+        .max_event_bytes(7);
+    assert_eq!((limits.max_pending, limits.max_nonce, limits.max_held), (1, 2, 3));
+    assert_eq!((limits.max_held_bytes, limits.max_transmit_bytes), (4, 5));
+    assert_eq!((limits.max_events, limits.max_event_bytes), (6, 7));
+    let config = Config::default()
+        .codec(codec)
+        .limits(limits)
+        .password("secret")
+        .heartbeat_interval(seconds(1))
+        .heartbeat_grace(seconds(2))
+        .min_heartbeat_interval(seconds(3))
+        .handshake_timeout(seconds(4))
+        .request_timeout(seconds(5))
+        .zlib(true);
+    assert_eq!((config.codec, config.limits), (codec, limits));
+    assert_eq!(config.password.as_ref().map(|password| &**password.expose()), Some("secret"));
+    assert_eq!((config.heartbeat_interval, config.heartbeat_grace), (seconds(1), seconds(2)));
+    assert_eq!((config.min_heartbeat_interval, config.handshake_timeout), (seconds(3), seconds(4)));
+    assert_eq!((config.request_timeout, config.zlib), (seconds(5), true));
+}

@@ -669,6 +669,18 @@ fn step5_who_is_ready_is_told_in_turn_and_once() {
 }
 
 #[test]
+fn step5_who_has_taken_all_is_told_again_though_others_have_not() {
+    let mut s = server(HubConfig::default());
+    let [ada, quick, _slow] = ["ada", "quick", "slow"].map(|name| s.joined(Documented, name));
+    s.says(ada, set(Documented, "x", "1"));
+    while s.hub.poll_ready().is_some() {}
+    assert!(s.hub.poll_transmit(quick).is_some());
+    s.says(ada, set(Documented, "x", "2"));
+    assert_eq!(s.hub.poll_ready(), Some(quick));
+    assert_eq!(s.hub.poll_ready(), None);
+}
+
+#[test]
 fn step6_at_the_limit_every_set_comes_and_past_it_the_last_of_each() {
     let one = set(Documented, "x", "100").len();
     let mut s = server(HubConfig::default().max_untaken(10 * one));
@@ -712,10 +724,20 @@ fn step6_own_sets_count_and_make_void_what_is_merged() {
     s.says(grace, set(Documented, "y", "1"));
     assert!(!s.hub.connection(grace).unwrap().is_merging);
     s.says(grace, set(Documented, "y", "2"));
-    assert!(s.hub.connection(grace).unwrap().is_merging);
+    let info = s.hub.connection(grace).unwrap();
+    assert!(info.is_merging);
+    assert_eq!(info.pending_bytes, set(Documented, "x", "1").len(), "its own isn't sent");
     s.says(ada, set(Documented, "y", "3"));
     s.says(grace, set(Documented, "y", "4"));
     assert_eq!(s.hears(grace), [set(Documented, "x", "1")]);
+    // Nothing is left of what was merged.
+    for value in ["5", "6", "7"] {
+        s.says(ada, set(Documented, "x", value));
+    }
+    assert!(s.hub.connection(grace).unwrap().is_merging);
+    s.says(grace, set(Documented, "x", "8"));
+    assert!(!s.hub.connection(grace).unwrap().is_merging);
+    assert_eq!(s.hears(grace), [""; 0]);
     // Who has nothing to hear may set as much as it likes.
     for at in 0..100 {
         s.says(grace, set(Documented, "x", &at.to_string()));
@@ -765,6 +787,55 @@ fn step6_a_rename_or_delete_is_a_barrier() {
         set(Scratch, "z", "2"),
     ];
     assert_eq!(s.hears(grace), expected);
+}
+
+#[test]
+fn step6_what_waits_up_to_a_barrier_is_replaced_with_its_first_byte_over_the_limit() {
+    let (set_x, x_to_y) = (set(Scratch, "x", "0"), rename("x", "y"));
+    let both = set_x.len() + x_to_y.len();
+    for (most, is_replaced) in [(both, false), (both - 1, true)] {
+        // Merging begins after it (or with it) and before it.
+        for sets in [1, 3] {
+            let mut s = server(HubConfig::default().max_untaken(most));
+            let (ada, slow) = (s.joined(Scratch, "ada"), s.joined(Scratch, "slow"));
+            for _ in 0..sets {
+                s.says(ada, &set_x);
+            }
+            assert_eq!(s.hub.connection(slow).unwrap().is_merging, sets == 3);
+            if sets == 3 {
+                s.says(slow, set(Scratch, "own", "0"));
+            }
+            s.says(ada, &x_to_y);
+            s.says(ada, set(Scratch, "y", "1"));
+            let info = s.hub.connection(slow).unwrap();
+            let mut expected = vec![set_x.clone(), x_to_y.clone(), set(Scratch, "y", "1")];
+            if is_replaced {
+                s.says(ada, rename("y", "z"));
+                // Names up to where merging begins may have been told.
+                let between = if sets == 1 { delete("y") } else { set(Scratch, "own", "0") };
+                expected = vec![delete("x"), between, set(Scratch, "z", "1")];
+            } else {
+                assert_eq!(info.pending_bytes, expected.concat().len());
+            }
+            assert_eq!(s.hears(slow), expected, "{most} bytes, {sets} sets");
+        }
+    }
+}
+
+#[test]
+fn step6_what_is_kept_for_a_barrier_leaves_in_batches_up_to_the_limit() {
+    let texts = [set(Scratch, "x", "0"), rename("x", "y")];
+    let batch = texts.join("\n");
+    for (limit, messages) in [(batch.len(), 2), (batch.len() - 1, 3)] {
+        let most = batch.len() - 1;
+        let mut s = server(HubConfig::default().max_untaken(most).max_batch_bytes(limit));
+        let (ada, slow) = (s.joined(Scratch, "ada"), s.joined(Scratch, "slow"));
+        for text in &texts {
+            s.says(ada, text);
+        }
+        s.says(ada, set(Scratch, "y", "1"));
+        assert_eq!(s.messages(slow).len(), messages);
+    }
 }
 
 #[test]
@@ -958,6 +1029,21 @@ fn step6_a_slow_client_does_not_hear_its_own_renames_and_deletes() {
     s.says(slow, delete("b"));
     s.says(slow, rename("c", "e"));
     assert_eq!(s.hears(slow), [set(Scratch, "e", "1")]);
+}
+
+#[test]
+fn step6_nor_those_that_wait_when_merging_begins() {
+    let mut s = server(HubConfig::default().max_untaken(200));
+    let (ada, slow) = (s.joined(Scratch, "ada"), s.joined(Scratch, "slow"));
+    s.says(slow, set(Scratch, "x", "0"));
+    s.says(ada, set(Scratch, "other", "0"));
+    s.says(slow, rename("x", "y"));
+    s.says(ada, rename("y", "z"));
+    while !s.hub.connection(slow).unwrap().is_merging {
+        s.says(ada, set(Scratch, "z", "1"));
+    }
+    let expected = [set(Scratch, "other", "0"), rename("y", "z"), set(Scratch, "z", "1")];
+    assert_eq!(s.hears(slow), expected);
 }
 
 #[test]
@@ -1200,7 +1286,7 @@ fn step4_rooms_that_come_and_go_between_two_flushes_leave_nothing() {
 #[test]
 fn step6_who_makes_more_names_than_can_be_kept_is_closed() {
     let limits = Limits::default().max_scratch_variables(2).max_name(20);
-    let mut s = server(HubConfig::default().limits(limits).max_untaken(100));
+    let mut s = server(HubConfig::default().limits(limits).max_untaken(54));
     let ada = s.joined(Scratch, "ada");
     let grace = s.joined(Scratch, "grace");
     s.says(ada, set(Scratch, "x", &"1".repeat(100)));
@@ -1214,8 +1300,10 @@ fn step6_who_makes_more_names_than_can_be_kept_is_closed() {
         s.says(grace, set(Scratch, "own", "1"));
         s.says(grace, delete("own"));
     }
-    // 2 `max_untaken` + (`max_scratch_variables` + 1) (`max_name` + 64) bytes of names.
-    let limit = 2 * 100 + 3 * (20 + 64);
+    // 2 `max_untaken` + (`max_scratch_variables` + 1) (`max_name` + 64) bytes of names: just as many
+    // as there is room for, and one.
+    let limit = 2 * 54 + 3 * (20 + 64);
+    assert_eq!(limit % (8 + 64), 0);
     assert_eq!(names, limit / (8 + 64) + 1);
     assert_eq!(s.hub.ended(grace), Some(&End::Error(ConnectionError::TooFarBehind)));
     let close = CloseFrame::new(4003, "fallen too far behind");
