@@ -670,14 +670,17 @@ fn step5_who_is_ready_is_told_in_turn_and_once() {
 
 #[test]
 fn step5_who_has_taken_all_is_told_again_though_others_have_not() {
-    let mut s = server(HubConfig::default());
-    let [ada, quick, _slow] = ["ada", "quick", "slow"].map(|name| s.joined(Documented, name));
-    s.says(ada, set(Documented, "x", "1"));
-    while s.hub.poll_ready().is_some() {}
-    assert!(s.hub.poll_transmit(quick).is_some());
-    s.says(ada, set(Documented, "x", "2"));
-    assert_eq!(s.hub.poll_ready(), Some(quick));
-    assert_eq!(s.hub.poll_ready(), None);
+    // As it comes, and merged.
+    for config in [HubConfig::default(), HubConfig::default().max_untaken(0)] {
+        let mut s = server(config);
+        let [ada, quick, _slow] = ["ada", "quick", "slow"].map(|name| s.joined(Documented, name));
+        s.says(ada, set(Documented, "x", "1"));
+        while s.hub.poll_ready().is_some() {}
+        assert!(s.hub.poll_transmit(quick).is_some());
+        s.says(ada, set(Documented, "x", "2"));
+        assert_eq!(s.hub.poll_ready(), Some(quick));
+        assert_eq!(s.hub.poll_ready(), None);
+    }
 }
 
 #[test]

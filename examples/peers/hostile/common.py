@@ -45,6 +45,9 @@ class Silent(Wrong):
 class Connection:
     """One, to misbehave on. Each protocol says how what comes is read."""
 
+    # What the server gives for its end, where the protocol has words for it.
+    reason = b""
+
     def __init__(self, streams, crowd, start, number):
         self.reader, self.writer = streams
         self.crowd, self.number = crowd, number
@@ -63,7 +66,7 @@ class Connection:
 
     def is_too_slow(self):
         """Whether it has been turned out as that, by what can be seen."""
-        return False
+        return self.reason == b"too slow"
 
     def wrong(self, what):
         return TurnedOut() if self.is_too_slow() else Wrong(f"{what}: {self.how}")

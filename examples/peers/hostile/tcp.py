@@ -41,10 +41,7 @@ PING_INTERVAL, PING_TIMEOUT = 2, 10
 class Bingo(Connection):
     """Hears frames as their opcode, id and payload."""
 
-    is_ready, reason = False, b""
-
-    def is_too_slow(self):
-        return self.reason == b"too slow"
+    is_ready = False
 
     def parse(self):
         data = self.data

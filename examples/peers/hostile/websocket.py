@@ -48,10 +48,7 @@ def text(said):
 class WebSocket(Connection):
     """Hears messages as their opcode and payload, before that the status of HTTP."""
 
-    is_http, reason = True, b""
-
-    def is_too_slow(self):
-        return self.reason == b"too slow"
+    is_http = True
 
     def parse(self):
         data = self.data
