@@ -876,6 +876,7 @@ fn passwords_are_never_shown() {
         assert!(!shown.contains("c2Vj") && !shown.contains("secret"), "{shown}");
     }
     assert!(format!("{items:?}").contains("ada"));
+    assert!(format!("{decoder:?}").contains("offset: 0, unfinished: 16"));
 }
 
 #[test]

@@ -1609,6 +1609,15 @@ fn nothing_that_holds_the_token_shows_it() {
         let Some(Message::Close(Some(frame))) = server.poll_transmit() else { panic!() };
         shown.push(format!("{frame:?} {server:?} {:?}", server.ended()));
     }
+    let states = [
+        "Client { side: Connecting",
+        "Client { side: Identified",
+        "Text(",
+        "Server { side: Deciding",
+    ];
+    for (shown, state) in shown.iter().zip(states) {
+        assert!(shown.starts_with(state), "{shown}");
+    }
     for shown in shown {
         assert!(!shown.contains("cret"), "{shown}");
     }

@@ -464,7 +464,15 @@ fn l3_every_unknown_op_is_handed_over_as_it_is() {
         let message = decode(text.as_bytes(), Role::Client, &config()).unwrap();
         assert_eq!(encoded(&message, Role::Client, &config()), raw);
     }
-    assert_eq!((OpCode(6).to_string(), OpCode(7).to_string()), ("DISPATCH".into(), "op 7".into()));
+    let names =
+        ["HELLO", "HELLO_ACK", "HEARTBEAT", "HEARTBEAT_ACK", "REQUEST", "RESPONSE", "DISPATCH"];
+    for (op, name) in (0..).map(OpCode).zip(names) {
+        assert_eq!((op.name(), &*op.to_string(), &*format!("{op:?}")), (Some(name), name, name));
+    }
+    assert_eq!(
+        (OpCode(7).to_string(), format!("{:?}", OpCode(7))),
+        ("op 7".into(), "OpCode(7)".into())
+    );
 }
 
 #[test]

@@ -1408,6 +1408,14 @@ mod zlib {
     }
 
     #[test]
+    fn l8_compression_is_a_setting_beside_the_others_and_has_room_in_the_formula() {
+        let config = Config::default().password(PASSWORD).zlib(true);
+        assert!(config.zlib && config.password.is_some());
+        let plain = config.clone().zlib(false).max_memory(0);
+        assert_eq!(config.max_memory(0) - plain, 512 * 1024 - 4096);
+    }
+
+    #[test]
     fn l8_each_message_is_one_zlib_stream_of_its_own() {
         let mut client = client_got(&Arc::new(config().zlib(true)), true, &[]);
         for n in 0..3 {
@@ -1860,6 +1868,17 @@ fn nothing_that_holds_the_password_shows_it() {
     let twice = r#"{"op":1,"password":"s3cret","password":"s3cret"}"#;
     let mut server = server_got(&Arc::new(Config::default()), false, &[twice]);
     shown.push(format!("{:?} {:?}", server.poll_transmit(), server.ended()));
+    let states = [
+        "Config {",
+        "Client { side: Connecting",
+        "Client { side: Connected { authenticated: false",
+        "Text(",
+        "Server { side: Authenticated",
+        "Server { side: Deciding",
+    ];
+    for (shown, state) in shown.iter().zip(states) {
+        assert!(shown.starts_with(state), "{shown}");
+    }
     for shown in shown {
         assert!(!shown.contains(secret), "{shown}");
     }
@@ -1992,11 +2011,10 @@ fn each_setting_is_kept_beside_the_others() {
         .heartbeat_grace(seconds(2))
         .min_heartbeat_interval(seconds(3))
         .handshake_timeout(seconds(4))
-        .request_timeout(seconds(5))
-        .zlib(true);
+        .request_timeout(seconds(5));
     assert_eq!((config.codec, config.limits), (codec, limits));
     assert_eq!(config.password.as_ref().map(|password| &**password.expose()), Some("secret"));
     assert_eq!((config.heartbeat_interval, config.heartbeat_grace), (seconds(1), seconds(2)));
     assert_eq!((config.min_heartbeat_interval, config.handshake_timeout), (seconds(3), seconds(4)));
-    assert_eq!((config.request_timeout, config.zlib), (seconds(5), true));
+    assert_eq!(config.request_timeout, seconds(5));
 }
