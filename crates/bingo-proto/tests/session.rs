@@ -107,6 +107,7 @@ fn step1_the_client_identifies_itself_first() {
     let mut client = Client::new(config, &Identification::new("9f2c", "Ada"), epoch()).unwrap();
     let sent = client.poll_transmit().unwrap();
     assert_eq!(&sent[..], b"\x01\0\0\0\x21{\"login\":\"9f2c\",\"username\":\"Ada\"}");
+    assert!(!client.is_ready());
 }
 
 #[test]
