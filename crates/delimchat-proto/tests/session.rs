@@ -1144,6 +1144,8 @@ fn step3_what_a_client_cannot_send_is_its_callers_error() {
     assert_eq!(client.send_message(now, ROOM, &[7; 9001]), Err(too_long));
     assert!(matches!(client.change_alias(now, ""), Err(SendError::Encode(_))));
     assert_eq!(client.poll_transmit(), None);
+    client.send_message(now, ROOM, &[7; 9000]).unwrap();
+    discard(&mut client);
     client.send_message(now, ROOM, &[7; 3000]).unwrap();
     assert_eq!(client.send_message(now, ROOM, b"x"), Err(SendError::QueueFull));
     discard(&mut client);
@@ -2089,6 +2091,8 @@ fn step5_a_client_asks_and_hears_of_rooms_and_aliases() {
     client.invite(now, room, "bob", "").unwrap();
     pair.run_for(SECOND);
     let now = pair.now;
+    let invited = ServerEvent::Invite { room, username: "bob".into(), alias: "".into() };
+    assert!(pair.server.events.contains(&invited));
     let server = &mut pair.server.session;
     for event in pair.server.events.drain(..) {
         match event {
@@ -2213,6 +2217,7 @@ fn step6_log_off_ends_both_sides_cleanly() {
     assert_eq!(client.ended(), Some(&End::Clean));
     client.close(now);
     assert_eq!(client.poll_transmit(), None, "once");
+    assert_eq!(client.login(now, "ada", b"x"), Err(LoginError::Send(SendError::Ended)));
 }
 
 #[test]
@@ -2322,7 +2327,10 @@ fn d5_a_packet_that_takes_too_long_is_malformed() {
     let good = from_client(&codec(), &[ClientPacketRef::SupportedPacketsRequest]);
     server.handle_input(now, &start);
     assert_eq!(server.poll_timeout(), Some(now + 10 * SECOND));
+    // What comes of it doesn't put that off, nor what we send meanwhile.
     server.handle_input(now + 9 * SECOND, b"aG");
+    server.user_joined(now + 9 * SECOND, ROOM, "bob", "").unwrap();
+    discard(&mut server);
     assert_eq!(server.poll_timeout(), Some(now + 10 * SECOND));
     server.handle_timeout(now + 10 * SECOND);
     // Up to the first `00` behind its id, which is in its identifier; what follows that is no packet, either.
@@ -2414,10 +2422,13 @@ fn a_full_event_queue_stops_reading_and_the_clock() {
 fn a_server_whose_client_takes_nothing_stops_reading() {
     let limits = Limits::default().max_transmit_bytes(100);
     let (mut server, now) = member_of(ServerConfig::default().limits(limits));
+    says(&mut server, now, &[head(1, 2, b"x")]);
+    discard(&mut server);
     let empty: Vec<u8> =
         (0..100_u32).flat_map(|n| raw(0x50, &[&n.to_be_bytes(), &ROOM.0, b""])).collect();
     server.handle_input(now, &empty);
     assert!(!server.wants_input());
+    assert_eq!(server.poll_timeout(), Some(now + 2 * SECOND), "its clock goes on");
     let first = server.poll_transmit().unwrap();
     assert!(first.len() < 120, "{}", first.len());
     let rest: usize = std::iter::from_fn(|| server.poll_transmit()).map(|bytes| bytes.len()).sum();
@@ -2694,12 +2705,16 @@ fn step4_a_part_that_is_not_sent_yet_is_not_sent_again() {
     let (mut client, now) = client_of(ClientConfig::default().limits(limits));
     let number = client.send_message(now, ROOM, &text(2)).unwrap().number();
     discard(&mut client);
-    hears(
-        &mut client,
-        now,
-        &[ServerPacketRef::ResendLongMessageNext { number: 1, client_message_id: id(number) }],
-    );
-    assert_eq!(client.poll_transmit(), None);
+    // Nor is the head by a number that is none of a part.
+    let client_message_id = id(number);
+    for number in [0, 1] {
+        hears(
+            &mut client,
+            now,
+            &[ServerPacketRef::ResendLongMessageNext { number, client_message_id }],
+        );
+        assert_eq!(client.poll_transmit(), None, "{number}");
+    }
 }
 
 #[test]
@@ -2855,7 +2870,9 @@ fn step4_long_messages_on_their_way_differ_in_what_a_resend_asks_by() {
 
 #[test]
 fn step5_a_late_result_is_not_that_of_the_next_wish() {
-    let (mut client, now) = client();
+    // Not even where no more than one may be open.
+    let limits = Limits::default().max_pending(1);
+    let (mut client, now) = client_of(ClientConfig::default().limits(limits));
     let first = client.change_alias(now, "one").unwrap();
     let now = now + 30 * SECOND;
     client.handle_timeout(now);
@@ -2917,16 +2934,16 @@ fn step4_parts_fit_into_max_packet() {
 
 #[test]
 fn step4_too_many_parts_are_cut_anew() {
-    let (mut server, now) = member();
-    let tiny: LongMessage = (0..300).map(|_| Bytes::from_static(b"x")).collect();
-    server.forward(now, uid(1), ROOM, &tiny).unwrap();
-    assert!(matches!(
-        sent(&mut server)[..],
-        [
-            ServerPacket::LongMessageDeliveryHead { remaining: 1, .. },
-            ServerPacket::LongMessageDeliveryNext { number: 1, .. }
-        ]
-    ));
+    for (parts, follow) in [(257, 256), (258, 1)] {
+        let (mut server, now) = member();
+        let tiny: LongMessage = (0..parts).map(|_| Bytes::from_static(b"x")).collect();
+        server.forward(now, uid(1), ROOM, &tiny).unwrap();
+        let heard = sent(&mut server);
+        let Some(ServerPacket::LongMessageDeliveryHead { remaining, .. }) = heard.first() else {
+            panic!("{heard:?}");
+        };
+        assert_eq!((*remaining, heard.len()), (follow, 1 + follow as usize));
+    }
 }
 
 #[test]
