@@ -3085,6 +3085,46 @@ fn step1_what_is_held_and_broken_is_where_it_begins() {
     assert_eq!(violation.offset, login_len());
 }
 
+#[test]
+fn step1_what_is_held_goes_on_as_answers_are_taken() {
+    let limits = Limits::default().max_transmit_bytes(10);
+    let (mut server, now) = guest(ServerConfig::default().limits(limits));
+    says(&mut server, now, &[login()]);
+    says(&mut server, now, &[ClientPacketRef::SupportedPacketsRequest; 5]);
+    server.accept(now).unwrap();
+    let heard: Vec<_> = sent(&mut server).iter().map(ServerPacket::name).collect();
+    assert_eq!(heard[0], "login_result");
+    assert_eq!(heard[1..], ["server_supports"; 5]);
+}
+
+#[test]
+fn no_more_waits_to_be_sent_than_max_transmit_bytes() {
+    let (room, username, alias) = (ROOM, "bob".into(), "".into());
+    let len = from_server(&codec(), &[ServerPacketRef::UserJoined { room, username, alias }]).len();
+    for (limit, second, wants_input) in [
+        (2 * len - 1, Err(SendError::QueueFull), true),
+        (2 * len, Ok(()), false),
+        (2 * len + 1, Ok(()), true),
+    ] {
+        let limits = Limits::default().max_transmit_bytes(limit);
+        let (mut server, now) = member_of(ServerConfig::default().limits(limits));
+        server.user_joined(now, ROOM, "bob", "").unwrap();
+        assert_eq!(server.user_joined(now, ROOM, "bob", ""), second, "{limit}");
+        assert_eq!(server.wants_input(), wants_input, "{limit}");
+        assert_eq!(sent(&mut server).len(), 1 + usize::from(second.is_ok()), "{limit}");
+    }
+}
+
+#[test]
+fn step6_nothing_is_kept_of_what_comes_behind_the_end() {
+    let (mut server, now) = member();
+    let mut bytes = from_client(&codec(), &[ClientPacketRef::LogOff]);
+    bytes.resize(10_000, b'x');
+    let used = testkit::measure(|| server.handle_input(now, &bytes));
+    assert_eq!(server.ended(), Some(&End::Clean));
+    assert!(used.bytes_current < 1000, "{} bytes", used.bytes_current);
+}
+
 // --- settings
 
 #[test]
