@@ -3098,6 +3098,32 @@ fn step1_what_is_held_goes_on_as_answers_are_taken() {
 }
 
 #[test]
+fn step2_a_session_prints_where_it_is_and_no_password() {
+    let (mut server, now) = guest(ServerConfig::default());
+    let mut client = Client::new(Arc::default(), now);
+    let is = |shown: String, start: &str| {
+        assert!(shown.starts_with(start) && shown.ends_with("ended: None, .. }"), "{shown}");
+        assert!(!shown.contains("hunter2") && !shown.contains("aHVudGVyMg"), "{shown}");
+    };
+    is(format!("{server:?}"), "Server { side: Greeted, events: 0, transmit_bytes: 0, ");
+    is(format!("{client:?}"), "Client { side: No, events: 0, transmit_bytes: 0, ");
+    client.login(now, "ada", b"hunter2").unwrap();
+    is(format!("{client:?}"), "Client { side: LoggingIn(1), events: 0, transmit_bytes: 21, ");
+    server.handle_input(now, &client.poll_transmit().unwrap());
+    is(format!("{server:?}"), "Server { side: Deciding, events: 1, transmit_bytes: 0, ");
+    server.accept(now).unwrap();
+    is(format!("{server:?}"), "Server { side: LoggedIn, events: 1, transmit_bytes: 6, ");
+    client.handle_input(now, &server.poll_transmit().unwrap());
+    is(format!("{client:?}"), "Client { side: Done, events: 1, transmit_bytes: 0, ");
+    // What is held behind a refused login keeps nobody deciding.
+    let (mut server, now) =
+        guest(ServerConfig::default().limits(Limits::default().max_transmit_bytes(1)));
+    says(&mut server, now, &[login(), ClientPacketRef::SupportedPacketsRequest]);
+    server.refuse_login(now, LoginRefusal::Password).unwrap();
+    is(format!("{server:?}"), "Server { side: Greeted, events: 1, transmit_bytes: 6, ");
+}
+
+#[test]
 fn no_more_waits_to_be_sent_than_max_transmit_bytes() {
     let (room, username, alias) = (ROOM, "bob".into(), "".into());
     let len = from_server(&codec(), &[ServerPacketRef::UserJoined { room, username, alias }]).len();
@@ -3113,6 +3139,22 @@ fn no_more_waits_to_be_sent_than_max_transmit_bytes() {
         assert_eq!(server.wants_input(), wants_input, "{limit}");
         assert_eq!(sent(&mut server).len(), 1 + usize::from(second.is_ok()), "{limit}");
     }
+}
+
+#[test]
+fn step4_long_messages_are_equal_however_they_are_cut() {
+    let cut = |parts: &[&'static [u8]]| -> LongMessage {
+        parts.iter().map(|part| Bytes::from_static(part)).collect()
+    };
+    let message = cut(&[b"one", b"two"]);
+    assert_eq!(message, cut(&[b"o", b"", b"netwo"]));
+    for other in [&[&b"one"[..], b"twO"][..], &[b"one"], &[b"one", b"two", b"x"], &[]] {
+        assert_ne!(message, cut(other));
+    }
+    // Of what they say they print no more than the start.
+    assert_eq!(format!("{message:?}"), "LongMessage(6 bytes, \"one\"…)");
+    let long = format!("{:?}", cut(&[b"a string of 33 bytes, an odd one."]));
+    assert_eq!(long, "LongMessage(33 bytes, \"a string of 33 bytes, an odd one\"…)");
 }
 
 #[test]
