@@ -270,6 +270,48 @@ fn step1_identification_of_60_kb_of_nesting_is_refused() {
     // Brackets inside a string nest nothing.
     let json = format!(r#"{{"login":"{}\"","username":"b"}}"#, "[".repeat(60_000));
     assert_eq!(Identification::from_json(json.as_bytes()).unwrap().login.len(), 60_001);
+    let json = format!(r#"{{"login":"\"{}","username":"b"}}"#, "[".repeat(60_000));
+    assert_eq!(Identification::from_json(json.as_bytes()).unwrap().login.len(), 60_001);
+    // Nor do those beside each other.
+    let json = format!(r#"{{"login":"a","username":"b","x":[{}0]}}"#, "[],{},".repeat(1000));
+    Identification::from_json(json.as_bytes()).unwrap();
+}
+
+#[test]
+fn step1_a_login_or_username_of_another_kind_is_no_string() {
+    for value in ["null", "true", "0", "-1", "1.5", "[0]", "[]", r#"{"a":[]}"#, "{}"] {
+        for key in ["login", "username"] {
+            let other = if key == "login" { "username" } else { "login" };
+            let json = format!(r#"{{"{key}":{value},"{other}":"b"}}"#);
+            let error = Identification::from_json(json.as_bytes()).unwrap_err();
+            assert_eq!(error.kind, DecodeErrorKind::NotAString(key), "{json}");
+            let json = format!(r#"{{"{other}":"b"}}"#);
+            let error = Identification::from_json(json.as_bytes()).unwrap_err();
+            assert_eq!(error.kind, DecodeErrorKind::MissingKey(key), "{json}");
+        }
+    }
+}
+
+#[test]
+fn b3_b5_opcodes_and_ids_are_shown_by_name_and_in_hexadecimal() {
+    let names = [
+        "noop",
+        "identification",
+        "ready",
+        "ping",
+        "request",
+        "reply",
+        "error_reply",
+        "protocol_error",
+        "event",
+        "data_update",
+    ];
+    for (byte, name) in (0..).zip(names) {
+        let opcode = OpCode::from_byte(byte).unwrap();
+        assert_eq!((opcode.name(), &*opcode.to_string()), (name, name));
+    }
+    let id = MessageId(0x800A);
+    assert_eq!((id.to_string(), format!("{id:?}")), ("0x800a".into(), "MessageId(0x800a)".into()));
 }
 
 #[test]

@@ -129,6 +129,7 @@ fn step1_anything_before_the_identification_but_noops_ends_the_session() {
     ] {
         let bytes = [&[0, 0][..], &client_bytes(&message, 0)].concat();
         let mut server = server_got(&config, false, &bytes);
+        assert!(!server.is_ready());
         let expected = Violation { kind: ViolationKind::OutOfTurn(message.opcode()), offset: 2 };
         assert_eq!(violation(&server), expected);
         assert_protocol_error(&mut server);
@@ -486,13 +487,18 @@ fn step4_pings_overlap_when_the_interval_is_shorter_than_the_timeout() {
 
 #[test]
 fn step4_pings_keep_the_beat_when_the_caller_comes_late() {
-    let mut server = server_got(&Arc::new(Config::default()), true, b"");
-    let first = server.poll_timeout().unwrap();
-    server.handle_timeout(first + SECOND);
-    let ping = server.poll_transmit().unwrap();
-    server.handle_input(first + SECOND, &[5, 0, 1, 0, 2, ping[1], ping[2]]);
-    assert!(matches!(server.poll_event(), Some(ServerEvent::Pong { .. })));
-    assert_eq!(server.poll_timeout(), Some(first + Duration::from_secs(30)));
+    // Unless it comes a whole beat late.
+    for (late, next) in [(1, 30), (29, 30), (30, 60), (31, 61)] {
+        let (late, next) = (Duration::from_secs(late), Duration::from_secs(next));
+        let mut server = server_got(&Arc::new(Config::default()), true, b"");
+        let first = server.poll_timeout().unwrap();
+        server.handle_timeout(first + late);
+        let ping = server.poll_transmit().unwrap();
+        assert_eq!(ping.len(), 5, "one");
+        server.handle_input(first + late, &[5, 0, 1, 0, 2, ping[1], ping[2]]);
+        assert!(matches!(server.poll_event(), Some(ServerEvent::Pong { .. })));
+        assert_eq!(server.poll_timeout(), Some(first + next));
+    }
 }
 
 #[test]
@@ -1372,6 +1378,18 @@ fn sessions_go_into_a_box_and_to_other_threads() {
     let mut boxed: Box<Dyn> = Box::new(server_got(&Arc::new(Config::default()), false, b""));
     boxed.handle_input(epoch(), b"\xff");
     assert!(boxed.ended().is_some());
+}
+
+#[test]
+fn a_payload_is_its_bytes_and_is_shown_escaped() {
+    let payload = Payload::from("claim\n7");
+    assert!(payload == *b"claim\n7" && payload == *"claim\n7" && payload == b"claim\n7"[..]);
+    assert!(payload != *b"claim 7" && payload != *"claim 7" && payload != b"claim 7"[..]);
+    assert!(payload == "claim\n7" && payload != "claim 7");
+    assert_eq!(payload.as_ref(), b"claim\n7");
+    assert_eq!(format!("{payload:?}"), r#""claim\n7""#);
+    assert_eq!(&payload.clone().into_bytes()[..], b"claim\n7");
+    assert_eq!(&bytes::Bytes::from(payload)[..], b"claim\n7");
 }
 
 // --- settings

@@ -460,7 +460,8 @@ impl<S: Side> Endpoint<S> {
         }
         if !c.has_ended() {
             self.side.fill(c);
-            if c.eof || c.has_rest() || S::STOPS_READING {
+            // Else it reads on whatever waits to be sent.
+            if S::STOPS_READING {
                 self.go_on();
             }
         }

@@ -286,7 +286,7 @@ impl<Id: Copy + PartialEq> Assemblies<Id> {
         let open = self.open.iter_mut().find(due)?;
         open.asked = open.asked.saturating_add(may_ask.into());
         open.ask_at = clock.after(times.resend_after.max(Duration::from_millis(1)));
-        let have = open.parts.keys().copied().filter(|number| *number > 0).collect();
+        let have = open.parts.keys().copied().collect();
         Some(Due::Ask(open.id, Missing { have, remaining: open.remaining }))
     }
 }

@@ -291,6 +291,41 @@ fn d0_bad_content_is_delivered_and_marked() {
 }
 
 #[test]
+fn d0_every_byte_at_every_place_of_a_username() {
+    for len in 1..=20 {
+        for (at, byte) in (0..len).flat_map(|at| (0..=u8::MAX).map(move |byte| (at, byte))) {
+            let mut name = vec![b'a'; len];
+            name[at] = byte;
+            let name = Username::new(&name[..]);
+            let result = name.as_str().map(str::len).map_err(|error| (error.kind, error.offset));
+            let not = Err((ContentErrorKind::NotPrintable, at));
+            assert_eq!(result, if byte.is_ascii_graphic() { Ok(len) } else { not }, "{byte}");
+        }
+    }
+}
+
+#[test]
+fn d1_base64_is_compared_and_shown_as_on_the_wire() {
+    let [a, b] = [b"a", b"b"].map(|bytes| Base64::of(&bytes[..]));
+    let [wire_a, wire_b] = [b"YQ==", b"Yg=="].map(|text| Base64::from_text(&text[..]));
+    assert!(a == a && a == wire_a && wire_a == a && wire_a == wire_a);
+    assert!(a != b && a != wire_b && wire_b != a && wire_a != wire_b);
+    assert_eq!(format!("{a:?} {wire_b:?}"), r#""YQ==" "Yg==""#);
+    // An error far behind lies where it is.
+    let mut text = [b'A'; 2000];
+    text[1500] = b'*';
+    assert_eq!(Base64::from_text(&text[..]).check().unwrap_err().offset, 1500);
+}
+
+#[test]
+fn step6_lists_and_sets_of_packets_are_compared_and_shown_by_their_ids() {
+    let (list, set) = (PacketList::new(&b"\x02\xA6"[..]), [2, 0xA6].map(PacketId));
+    let set: PacketSet = set.into_iter().collect();
+    assert!(list == PacketList::from(set) && list != PacketList::new(&b"\xA6\x02"[..]));
+    assert_eq!(format!("{list:?} {set:?}"), "[2, 166] {2, 166}");
+}
+
+#[test]
 fn d0_bad_content_is_not_encoded_and_leaves_the_buffer_alone() {
     use ContentErrorKind::{
         Delimiter, Empty, NotAByteOrder, NotAPacketId, NotBase64, NotPrintable, NotUtf8,
