@@ -245,6 +245,7 @@ fn b9_debug_never_shows_a_token() {
     let mut decoder = Decoder::new(CodecConfig::default());
     assert_eq!(decoder.decode(&mut &bytes[..bytes.len() - 1]), Ok(None));
     let partial = format!("{decoder:?}");
+    assert!(partial.ends_with("offset: 0, unfinished: 16, .. }"), "{partial}");
     let mut input = Bytes::from(bytes);
     let frame = Decoder::new(CodecConfig::default()).decode_bytes(&mut input).unwrap().unwrap();
     for shown in
@@ -252,9 +253,10 @@ fn b9_debug_never_shows_a_token() {
     {
         assert!(!shown.contains("cret"), "{shown}");
     }
-    assert!(
-        format!("{:?}", FrameRef::new(OpCode::Event, MessageId(0), b"shown")).contains("shown")
-    );
+    let shown = FrameRef::new(OpCode::Event, MessageId(0), b"shown");
+    let owned = Frame::new(OpCode::Event, MessageId(0), Bytes::from_static(b"shown"));
+    let expected = r#"Frame { opcode: Event, id: MessageId(0x0000), payload: "shown" }"#;
+    assert_eq!((format!("{shown:?}"), format!("{owned:?}")), (expected.into(), expected.into()));
 }
 
 #[test]
@@ -275,6 +277,18 @@ fn step1_identification_of_60_kb_of_nesting_is_refused() {
     // Nor do those beside each other.
     let json = format!(r#"{{"login":"a","username":"b","x":[{}0]}}"#, "[],{},".repeat(1000));
     Identification::from_json(json.as_bytes()).unwrap();
+}
+
+#[test]
+fn b1_a_frame_takes_its_bytes_and_no_more() {
+    for (opcode, len) in [(OpCode::Noop, 1), (OpCode::Event, 10), (OpCode::Ping, 5)] {
+        let frame = FrameRef::new(opcode, MessageId(1), if len == 10 { b"hello" } else { b"" });
+        let mut room = vec![0; len];
+        assert_eq!(frame.encoded_len(), len);
+        assert_eq!(frame.encode(&CodecConfig::default(), &mut &mut room[..]), Ok(()));
+        let full = frame.encode(&CodecConfig::default(), &mut &mut room[1..]);
+        assert_eq!(full, Err(EncodeError::BufferFull));
+    }
 }
 
 #[test]

@@ -323,6 +323,7 @@ fn step6_lists_and_sets_of_packets_are_compared_and_shown_by_their_ids() {
     let set: PacketSet = set.into_iter().collect();
     assert!(list == PacketList::from(set) && list != PacketList::new(&b"\xA6\x02"[..]));
     assert_eq!(format!("{list:?} {set:?}"), "[2, 166] {2, 166}");
+    assert_eq!(format!("{0} {0:?}", PacketId(166)), "166 PacketId(166)");
 }
 
 #[test]

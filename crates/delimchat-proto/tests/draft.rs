@@ -30,7 +30,15 @@ fn all() -> DraftIds {
 fn encoded(draft: &ClientDraftRef<'_>) -> Vec<u8> {
     let mut wire = Vec::new();
     draft.encode(&all(), &CodecConfig::default(), &mut wire).unwrap();
+    takes(wire.len(), |dst| draft.encode(&all(), &CodecConfig::default(), dst));
     wire
+}
+
+/// It needs room for so many bytes, and no more.
+fn takes(len: usize, encode: impl Fn(&mut &mut [u8]) -> Result<(), EncodeError>) {
+    let mut room = vec![0; len];
+    assert_eq!(encode(&mut &mut room[..]), Ok(()));
+    assert_eq!(encode(&mut &mut room[1..]), Err(EncodeError::BufferFull));
 }
 
 type Item<P> = Result<P, DecodeError>;
@@ -200,6 +208,7 @@ fn d11_every_draft_in_both_byte_orders_with_identifiers_full_of_delimiters() {
             let encode = |packet: &ClientPacket| {
                 let mut wire = Vec::new();
                 packet.encode(&all(), &config, &mut wire).unwrap();
+                takes(wire.len(), |dst| packet.encode(&all(), &config, dst));
                 wire
             };
             let right = |packet: &ClientPacket| matches!(packet, ClientPacket::Draft(draft) if draft.kind() == kind);
@@ -209,6 +218,7 @@ fn d11_every_draft_in_both_byte_orders_with_identifiers_full_of_delimiters() {
             let encode = |packet: &ServerPacket| {
                 let mut wire = Vec::new();
                 packet.encode(&all(), &config, &mut wire).unwrap();
+                takes(wire.len(), |dst| packet.encode(&all(), &config, dst));
                 wire
             };
             let right = |packet: &ServerPacket| matches!(packet, ServerPacket::Draft(draft) if draft.kind() == kind);

@@ -2,8 +2,8 @@
 
 use serde_json::Value;
 use smallwire_core::json::{
-    MAX_DEPTH, between, escaped_len, expect, expect_end, has_escapes, is_natural, offset,
-    put_escaped, string, to_special, to_token, unescape, unquoted, value,
+    Fields, MAX_DEPTH, Part, between, decimal, escaped_len, expect, expect_end, has_escapes,
+    is_natural, offset, put_escaped, string, to_special, to_token, unescape, unquoted, value,
 };
 
 /// Texts of all sorts, with each that is special at each place among the eight bytes that are looked at
@@ -230,4 +230,54 @@ fn as_deep_as_is_said_and_no_deeper() {
             }
         }
     }
+}
+
+#[test]
+fn what_begins_as_a_literal_is_wrong_where_it_stops_being_one() {
+    for (json, at) in [
+        ("tru", 3),
+        ("trux", 3),
+        ("t", 1),
+        ("falze", 3),
+        ("fals", 4),
+        ("nul", 3),
+        ("nulL", 3),
+        ("nope", 1),
+        ("x", 0),
+        ("[1}", 2),
+        ("{\"a\":1]", 6),
+        ("[[]}", 3),
+    ] {
+        let fault = value(json.as_bytes(), 0).unwrap_err();
+        assert!(!fault.is_too_deep());
+        assert_eq!(fault.offset(json), at, "{json}");
+    }
+}
+
+#[test]
+fn numbers_are_written_and_parts_have_their_length() {
+    for number in [0, 1, 9, 10, 19, 99, 100, 12_345, u64::MAX / 10, u64::MAX] {
+        assert_eq!(decimal(number, &mut [0; 20]), number.to_string());
+    }
+    for (part, text) in [
+        (Part::Json("[1]"), "[1]"),
+        (Part::text("plain"), "plain"),
+        (Part::text("\"\n"), "\\\"\\n"),
+        (Part::Json(""), ""),
+    ] {
+        let mut written = Vec::new();
+        part.put(&mut written);
+        assert_eq!(written, text.as_bytes());
+        assert_eq!((part.len(), part.is_empty()), (text.len(), text.is_empty()));
+    }
+}
+
+#[test]
+fn fields_tell_where_they_are() {
+    let text = " {\"a\": [1], \"b\":2}\n";
+    let mut fields = Fields::<2>::new(text);
+    fields.read(|_| None, |key| ["a", "b"].iter().position(|known| *known == key)).unwrap();
+    let at = |key| fields.get(key).map(|part| (part, fields.offset_of(part)));
+    assert_eq!((at(0), at(1), at(2)), (Some(("[1]", 7)), Some(("2", 16)), None));
+    assert_eq!((fields.end(), fields.object()), (17, text.trim()));
 }
