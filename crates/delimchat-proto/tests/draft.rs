@@ -3,7 +3,8 @@
 
 use std::fmt::Debug;
 
-use bytes::Bytes;
+use bytes::buf::Limit;
+use bytes::{BufMut, Bytes};
 use delimchat_proto::draft::{
     ClientDraft, ClientDraftKind, ClientDraftRef, ClientPacket, Date, DraftIdError, DraftIds,
     FromClient, FromServer, Gender, Parsed, ServerDraft, ServerDraftKind, ServerDraftRef,
@@ -35,10 +36,9 @@ fn encoded(draft: &ClientDraftRef<'_>) -> Vec<u8> {
 }
 
 /// It needs room for so many bytes, and no more.
-fn takes(len: usize, encode: impl Fn(&mut &mut [u8]) -> Result<(), EncodeError>) {
-    let mut room = vec![0; len];
-    assert_eq!(encode(&mut &mut room[..]), Ok(()));
-    assert_eq!(encode(&mut &mut room[1..]), Err(EncodeError::BufferFull));
+fn takes(len: usize, encode: impl Fn(&mut Limit<Vec<u8>>) -> Result<(), EncodeError>) {
+    assert_eq!(encode(&mut Vec::new().limit(len)), Ok(()));
+    assert_eq!(encode(&mut Vec::new().limit(len - 1)), Err(EncodeError::BufferFull));
 }
 
 type Item<P> = Result<P, DecodeError>;

@@ -1018,6 +1018,24 @@ fn step2_a_set_amid_a_large_snapshot_does_not_begin_it_again() {
 }
 
 #[test]
+fn step2_what_is_renamed_amid_a_large_snapshot_is_not_left_under_its_old_name() {
+    let one = set(Scratch, "a", "0").len();
+    let mut s = server(HubConfig::default().max_untaken(0).max_server_message(2 * one + 1));
+    let ada = s.joined(Scratch, "ada");
+    for name in ["a", "b", "c"] {
+        s.says(ada, set(Scratch, name, "0"));
+    }
+    let slow = s.join(Scratch, "slow");
+    assert!(s.hub.poll_transmit(slow).is_some(), "a and b");
+    s.says(ada, rename("a", "z"));
+    let heard = s.hears(slow);
+    assert_eq!(heard[0], delete("a"), "{heard:?}");
+    for name in ["b", "c", "z"] {
+        assert!(heard.contains(&set(Scratch, name, "0")), "{heard:?}");
+    }
+}
+
+#[test]
 fn step6_a_slow_client_does_not_hear_its_own_renames_and_deletes() {
     let mut s = server(HubConfig::default().max_untaken(100));
     let (ada, slow) = (s.joined(Scratch, "ada"), s.joined(Scratch, "slow"));

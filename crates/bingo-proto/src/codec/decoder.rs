@@ -219,7 +219,7 @@ impl Decoder {
             return Ok(None);
         };
         self.lent = true;
-        let payload = self.carry.get(header.len()..).unwrap_or_default();
+        let payload = self.carry.get(Header::LEN..).unwrap_or_default();
         Ok(Some(FrameRef::new(header.opcode, header.id, payload)))
     }
 
@@ -233,7 +233,7 @@ impl Decoder {
         };
         // Exactly as large as the frame: what lives on is what was received.
         let mut payload = Bytes::from(core::mem::take(&mut self.carry).into_boxed_slice());
-        payload.advance(header.len());
+        payload.advance(Header::LEN);
         Ok(Some(Frame::new(header.opcode, header.id, payload)))
     }
 }

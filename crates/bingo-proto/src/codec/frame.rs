@@ -268,18 +268,9 @@ impl Header {
         Some(Frame { payload, id, opcode })
     }
 
-    /// Bytes of the header itself.
-    #[inline]
-    pub(super) const fn len(self) -> usize {
-        match self.opcode {
-            OpCode::Noop => 1,
-            _ => Self::LEN,
-        }
-    }
-
-    /// Bytes of the whole frame.
+    /// Bytes of the whole frame, which isn't a Noop.
     #[inline]
     pub(super) const fn frame_len(self) -> usize {
-        self.len().saturating_add(self.payload_len as usize)
+        Self::LEN.saturating_add(self.payload_len as usize)
     }
 }
