@@ -313,6 +313,19 @@ fn d1_base64_is_compared_and_shown_as_on_the_wire() {
         assert!([b, wire_b].iter().all(|other| *other != one));
     }
     assert_eq!(format!("{a:?} {wire_b:?}"), r#""YQ==" "Yg==""#);
+    let payload: Vec<u8> = (0..700).map(|at: u16| at.to_le_bytes()[0]).collect();
+    for len in 0..payload.len() {
+        let (client_message_id, room) = (ClientMessageId([1; 4]), RoomId([2; 8]));
+        let message = Base64::of(&payload[..len]);
+        let packet = ClientPacketRef::ShortMessage { client_message_id, room, message };
+        let mut wire = Vec::new();
+        if packet.encode(&CONFIG(), &mut wire).is_err() {
+            assert_eq!(len, 0, "a message may not be empty");
+            continue;
+        }
+        let [Ok(ClientPacket::ShortMessage { message, .. })] = &client(&wire)[..] else { panic!() };
+        assert_eq!(message.payload().unwrap(), payload[..len]);
+    }
     // An error far behind lies where it is.
     let mut text = [b'A'; 2000];
     text[1500] = b'*';
@@ -467,6 +480,26 @@ fn d1_base64_is_strict() {
         let field = Base64::from_text(text.as_bytes());
         assert_eq!(field, Base64::of(&field.payload().unwrap()[..]), "{text:?}");
         assert_eq!((field.text(), field.check()), (text.as_bytes().to_vec(), Ok(())));
+    }
+}
+
+#[test]
+fn d3_what_has_no_end_is_reported_to_the_last_byte_and_no_further() {
+    for len in 1..=70 {
+        let mut decoder = Decoder::<FromClient>::new(CONFIG().max_packet(20));
+        let (bytes, mut reported) = (vec![0x0A; len], 0);
+        let mut input = &bytes[..];
+        while !input.is_empty() {
+            if let Err(report) = decoder.decode(&mut input) {
+                assert!(report.offset == reported && report.len > 0, "{len}: {report:?}");
+                reported += report.len;
+            }
+        }
+        while let Err(report) = decoder.finish() {
+            assert!(report.offset == reported && report.len > 0, "{len}: {report:?}");
+            reported += report.len;
+        }
+        assert_eq!(reported, len as u64);
     }
 }
 
