@@ -131,8 +131,8 @@ impl<E: From<Common>> Connection<E> {
             || (self.held >= limits.max_event_bytes && self.waiting > 0)
     }
 
-    /// The application has fallen behind: nothing is read until it takes events, and where the queue
-    /// was full, nothing decoded until it has taken all of them.
+    /// The application has fallen behind: nothing is read until it takes events, and where the queue was full, until it
+    /// has taken all of them.
     fn is_behind(&self) -> bool {
         self.is_full() || (!self.rest.is_empty() && self.waiting > 0)
     }

@@ -151,8 +151,8 @@ impl<S: Side> Connection<S> {
         })
     }
 
-    /// The application has fallen behind: nothing is read until it takes events, and where the queue was full,
-    /// nothing decoded until it has taken all of them.
+    /// The application has fallen behind: nothing is read until it takes events, and where the queue was full, until it
+    /// has taken all of them.
     fn is_behind(&self) -> bool {
         self.is_full() || (self.has_rest() && self.events() > 0)
     }
