@@ -447,8 +447,10 @@ impl<S: Sender> Decoder<S> {
     /// Copies what follows to the end of the carry.
     #[inline]
     fn keep(&mut self, more: &[u8]) {
-        self.carry.drain(..self.head);
-        self.head = 0;
+        if self.head > 0 {
+            self.carry.drain(..self.head);
+            self.head = 0;
+        }
         let needed = self.carry.len().saturating_add(more.len());
         let capacity = self.carry.capacity();
         if needed > capacity {
