@@ -274,6 +274,12 @@ fn step1_identification_of_60_kb_of_nesting_is_refused() {
     assert_eq!(Identification::from_json(json.as_bytes()).unwrap().login.len(), 60_001);
     let json = format!(r#"{{"login":"\"{}","username":"b"}}"#, "[".repeat(60_000));
     assert_eq!(Identification::from_json(json.as_bytes()).unwrap().login.len(), 60_001);
+    // A backslash outside of strings escapes nothing.
+    let is_too_deep = |json: &str| {
+        Identification::from_json(json.as_bytes()).unwrap_err().kind == DecodeErrorKind::TooDeep
+    };
+    let levels = (1..1000).find(|levels| is_too_deep(&"[".repeat(*levels))).unwrap();
+    assert!(is_too_deep(&format!("\\{}", "[".repeat(levels))));
     // Nor do those beside each other.
     let json = format!(r#"{{"login":"a","username":"b","x":[{}0]}}"#, "[],{},".repeat(1000));
     Identification::from_json(json.as_bytes()).unwrap();
