@@ -57,13 +57,13 @@ export class Peer extends peer.Peer {
   beat(interval) {
     this.later(interval, () => {
       if (!this.acknowledged) return this.ws.close(Close.TIMED_OUT, "no heartbeat ack");
+      this.acknowledged = false;
       this.heartbeat();
       this.beat(interval);
     });
   }
 
   heartbeat() {
-    this.acknowledged = false;
     this.send({ op: Op.HEARTBEAT, time: Date.now() });
   }
 

@@ -54,10 +54,10 @@ class Peer(peer.Peer):
             await asyncio.sleep(interval)
             if not self.acknowledged:
                 return await self.ws.close(Close.TIMED_OUT, "no heartbeat ack")
+            self.acknowledged = False
             await self.heartbeat()
 
     async def heartbeat(self):
-        self.acknowledged = False
         await self.send({"op": Op.HEARTBEAT, "time": time.time_ns() // 1_000_000})
 
     # The wire.

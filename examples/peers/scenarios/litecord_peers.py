@@ -8,7 +8,7 @@ from scenarios.litecord import among_peers
 
 async def both(stage, *options):
     (other,) = {*LANGUAGES} - {stage.language}
-    server = await stage.server("--heartbeat-interval", "0.3", *options, language=other)
+    server = await stage.server("--heartbeat-interval", "0.5", *options, language=other)
     return server, await stage.client(server, *options)
 
 
