@@ -261,7 +261,7 @@ impl App<Server> for Client {
     fn command(&mut self, session: &mut Server, now: Instant, command: Command) {
         match command {
             Command::Decide { is_right } => {
-                let decided = if is_right { session.accept(now) } else { session.reject(now) };
+                let decided = if is_right { session.accept(now) } else { session.refuse(now) };
                 match decided {
                     Ok(()) if !is_right => self.log("has the wrong password"),
                     // Where it has ended meanwhile, nobody waits any more.

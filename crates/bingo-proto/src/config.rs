@@ -229,8 +229,8 @@ mod session {
         /// Events that the application hasn't taken, default 1024. At this number input is no
         /// longer wanted.
         pub max_events: usize,
-        /// Bytes of input that such events hold on to, default 256 KiB. At this number input is no
-        /// longer wanted.
+        /// Bytes of input that such events hold on to, and those taken since there were none; default 256 KiB. At this
+        /// number input is no longer wanted.
         pub max_event_bytes: usize,
     }
 

@@ -128,7 +128,7 @@ impl<E: From<Common>> Connection<E> {
     fn is_full(&self) -> bool {
         let limits = &self.config.limits;
         self.waiting >= limits.max_events.max(1)
-            || (self.held >= limits.max_event_bytes && self.waiting > 0)
+            || (self.held >= limits.max_event_bytes.max(1) && self.waiting > 0)
     }
 
     /// The application has fallen behind: nothing is read until it takes events, and where the queue was full, until it
@@ -525,12 +525,14 @@ impl<S: Side> Endpoint<S> {
     }
 
     pub(crate) fn handle_timeout(&mut self, now: Instant) {
-        let c = self.at(now);
-        if c.ended.is_none() {
-            c.handle_due();
-            if self.side.next_ping() <= self.connection.clock.time() {
-                self.side.ping(&mut self.connection);
-            }
+        self.at(now);
+        let Self { connection: c, side } = self;
+        if c.ended.is_some() || c.is_behind() {
+            return;
+        }
+        c.handle_due();
+        if c.ended.is_none() && side.next_ping() <= c.clock.time() {
+            side.ping(c);
         }
     }
 

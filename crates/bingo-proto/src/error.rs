@@ -254,10 +254,10 @@ mod session {
     #[derive(Debug, Clone, Copy, PartialEq, Eq, Error)]
     #[non_exhaustive]
     pub enum DecideError {
-        /// No client awaits a decision: not identified yet, or decided already.
+        /// No client awaits a decision: not identified yet, decided already, or the session has ended.
         #[error("no client awaits a decision")]
         NotWaiting,
-        /// It couldn't be sent; unless the session has ended, the client still waits.
+        /// It couldn't be sent; the client still waits.
         #[error(transparent)]
         Send(#[from] SendError),
     }

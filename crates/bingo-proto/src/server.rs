@@ -31,13 +31,10 @@ impl Server {
     /// authenticated requests (conversation, step 2).
     ///
     /// # Errors
-    /// Nothing is sent: nobody waits for it, the session has ended (the client may have gone, or
-    /// broken the rules, right behind its Identification), or the token is too long.
+    /// Nothing is sent: nobody waits for it, the session having ended among them (the client may have gone, or
+    /// broken the rules, right behind its Identification), too much waiting, or the token is too long.
     pub fn accept(&mut self, now: Instant, token: &[u8]) -> Result<(), DecideError> {
-        self.0.at(now);
-        let ServerSide::Deciding { .. } = self.0.side else {
-            return Err(DecideError::NotWaiting);
-        };
+        self.check_deciding(now)?;
         let c = &mut self.0.connection;
         c.send(OpCode::Ready, token)?;
         c.set_ready();
@@ -49,16 +46,23 @@ impl Server {
     /// user, and ends the session, cleanly on this side (conversation, step 2).
     ///
     /// # Errors
-    /// Nothing is sent: nobody waits for it, the session has ended, or the text is too long.
+    /// Nothing is sent: nobody waits for it, the session having ended among them, too much waiting, or the text is
+    /// too long.
     pub fn refuse(&mut self, now: Instant, text: &str) -> Result<(), DecideError> {
-        self.0.at(now);
-        let ServerSide::Deciding { id } = self.0.side else {
-            return Err(DecideError::NotWaiting);
-        };
+        let id = self.check_deciding(now)?;
         let c = &mut self.0.connection;
         c.error_reply(id, text)?;
         c.end(End::Clean);
         Ok(())
+    }
+
+    /// The id of the Identification that awaits a decision.
+    fn check_deciding(&mut self, now: Instant) -> Result<MessageId, DecideError> {
+        self.0.at(now);
+        match self.0.side {
+            ServerSide::Deciding { id } if self.0.ended().is_none() => Ok(id),
+            _ => Err(DecideError::NotWaiting),
+        }
     }
 
     /// Asks the client. Exactly one [`ServerEvent::Outcome`] will tell how it ended (step 5).

@@ -145,7 +145,8 @@ fn step1_a_second_identification_ends_the_session_before_and_after_ready() {
     assert_eq!(violation(&server).kind, ViolationKind::OutOfTurn(OpCode::Identification));
     assert_protocol_error(&mut server);
     assert!(matches!(server.poll_event(), Some(ServerEvent::Identified(_))), "came before it");
-    assert_eq!(server.accept(epoch(), b"t"), Err(DecideError::Send(SendError::Ended)));
+    assert_eq!(server.accept(epoch(), b"t"), Err(DecideError::NotWaiting));
+    assert_eq!(server.refuse(epoch(), "no"), Err(DecideError::NotWaiting));
 
     let mut server = server_got(&config, true, &twice);
     assert_eq!(violation(&server).kind, ViolationKind::OutOfTurn(OpCode::Identification));
@@ -499,6 +500,17 @@ fn step4_pings_keep_the_beat_when_the_caller_comes_late() {
         assert!(matches!(server.poll_event(), Some(ServerEvent::Pong { .. })));
         assert_eq!(server.poll_timeout(), Some(first + next));
     }
+}
+
+#[test]
+fn step4_no_ping_follows_the_one_that_was_not_answered() {
+    let mut server = server_got(&Arc::new(Config::default()), true, b"");
+    let at = server.poll_timeout().unwrap();
+    server.handle_timeout(at);
+    assert!(server.poll_transmit().is_some());
+    server.handle_timeout(at + Duration::from_secs(30));
+    assert_eq!(server.ended(), Some(&End::Error(SessionError::PingTimeout)));
+    assert_eq!(server.poll_transmit(), None);
 }
 
 #[test]
@@ -1269,6 +1281,12 @@ fn so_many_events_are_queued_and_no_more() {
     assert_eq!(waiting(limits.max_events(0)), 1);
     assert_eq!(waiting(limits), 3);
     let len = event.len() * 3;
+    // An event that holds nothing is no reason not to read.
+    let none = Arc::new(Config::default().limits(limits.max_event_bytes(0)).ping_interval(None));
+    let mut server = server_got(&none, true, b"");
+    server.request(epoch(), b"?").unwrap();
+    server.handle_timeout(server.poll_timeout().unwrap());
+    assert!(server.wants_input() && server.poll_event().is_some());
     assert_eq!(waiting(limits.max_event_bytes(len)), 1, "so much is held that one will do");
     assert_eq!(waiting(limits.max_event_bytes(len + 1)), 3);
     // Behind another event, as far as there is room.
@@ -1308,6 +1326,27 @@ fn timeouts_that_fill_the_queue_stop_the_clock_too() {
     assert_eq!(server.poll_event(), Some(expected));
     assert_eq!(server.poll_event(), None, "the second one's answer may be waiting in the socket");
     assert_eq!(server.poll_timeout(), Some(later + SECOND));
+}
+
+#[test]
+fn a_timeout_and_a_ping_that_have_come_wait_until_the_events_are_taken() {
+    let config = Arc::new(Config::default().limits(Limits::default().max_events(1)));
+    let mut server = server_got(&config, true, b"");
+    let at = server.poll_timeout().unwrap();
+    server.handle_timeout(at);
+    let ping = server.poll_transmit().unwrap();
+    // The answer is in time for what was handed in last, but behind an event that nobody takes.
+    let answer = [5, 0, 1, 0, 2, ping[1], ping[2]];
+    let bytes = [&client_bytes(&ClientMessage::Event(b"x"), 2)[..], &answer].concat();
+    let late = at + Duration::from_secs(30);
+    server.handle_input(late, &bytes);
+    server.handle_timeout(late + SECOND);
+    assert_eq!(server.poll_transmit(), None);
+    assert_eq!(server.ended(), None);
+    assert!(matches!(server.poll_event(), Some(ServerEvent::Event(_))));
+    assert!(matches!(server.poll_event(), Some(ServerEvent::Pong { .. })));
+    server.handle_timeout(late + SECOND);
+    assert_eq!(server.poll_transmit().map(|ping| ping.len()), Some(5));
 }
 
 #[test]

@@ -414,8 +414,8 @@ mod session {
         /// Events that the application hasn't taken, default 1024, at least 1. At this number input is no longer
         /// wanted.
         pub max_events: usize,
-        /// Bytes of names and messages in such events, each part of a long message counted with 128 more;
-        /// default 1 MiB, at least 1. At this number input is no longer wanted.
+        /// Bytes of names and messages in such events, and in those taken since there were none, each part of a long
+        /// message counted with 128 more; default 1 MiB, at least 1. At this number input is no longer wanted.
         pub max_event_bytes: usize,
         /// A client's requests without a result, logins among them, default 1024: more are an error for the caller. On the server, the
         /// questions that its application hasn't answered: more are refused by themselves (steps 3 and 5).

@@ -355,7 +355,7 @@ impl<S: Side> Endpoint<S> {
 
     pub(crate) fn handle_timeout(&mut self, now: Instant) {
         let (c, _) = self.at(now);
-        if c.has_ended() {
+        if c.has_ended() || c.is_behind() {
             return;
         }
         let time = c.clock.time();
@@ -371,10 +371,11 @@ impl<S: Side> Endpoint<S> {
         while !c.has_ended() && side.handle_due(c) {}
     }
 
-    /// When the packet that isn't whole is overdue, unless it is us who keep it waiting (D5).
+    /// When the packet that isn't whole is overdue, unless it is us who keep it waiting (D5), or nothing more comes.
     fn packet_deadline(&self) -> Time {
         let c = &self.connection;
-        if c.may_read() && !c.is_behind() && !c.has_rest() { c.packet_deadline } else { NEVER }
+        let waits = c.may_read() && !c.is_behind() && !c.has_rest() && !c.eof;
+        if waits { c.packet_deadline } else { NEVER }
     }
 
     /// Decodes what was kept of an input, and what the application kept from being handled.
@@ -409,7 +410,8 @@ impl<S: Side> Endpoint<S> {
             let skipped = decoder.malformed().map(|bad| bad.offset);
             c.position = skipped.unwrap_or(decoder.offset());
             let was_skipping = skipped.is_some();
-            let in_finish = c.eof && input.is_empty();
+            // What is held is still to be decided about.
+            let in_finish = c.eof && input.is_empty() && !side.has_held();
             let handled = match if in_finish { decoder.finish() } else { decoder.decode(input) } {
                 Ok(Some(packet)) => side.handle_packet(c, packet),
                 Ok(None) => break true,

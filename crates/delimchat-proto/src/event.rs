@@ -96,8 +96,8 @@ pub enum ClientEvent {
     ServerSupports(PacketSet),
     /// The server says that it doesn't support a packet of ours, not which (D4).
     PacketNotSupported,
-    /// The server found a packet of ours broken, or doesn't know the message that it is about: S82, S85, S86, S89,
-    /// S93, S97, S98, S101 or S102.
+    /// The server found a packet of ours broken, or doesn't know the message that it is about: S4, S8, S82, S85, S86,
+    /// S89, S93, S97, S98, S101 or S102.
     Complaint(PacketId),
     /// A result of nothing that awaits one: late, twice or made up. Those of long messages aren't told.
     Stray(PacketId),

@@ -2842,7 +2842,7 @@ fn d6_numbers_of_messages_that_are_too_long_are_turned_round_as_well() {
 fn step1_what_is_held_is_handled_though_the_stream_has_ended() {
     let (mut server, now) = guest(ServerConfig::default());
     let short = short(1, RoomId::GLOBAL, b"one");
-    says(&mut server, now, &[login(), short, ClientPacketRef::LogOff]);
+    says(&mut server, now, &[login(), short.clone(), ClientPacketRef::LogOff]);
     server.handle_eof(now);
     assert_eq!(server.ended(), None);
     server.accept(now).unwrap();
@@ -2852,6 +2852,23 @@ fn step1_what_is_held_is_handled_though_the_stream_has_ended() {
         "{seen:?}"
     );
     assert_eq!(server.ended(), Some(&End::Clean));
+    // So it is if the stream ends inside a packet, for which nobody waits any more.
+    let (mut server, now) = guest(ServerConfig::default());
+    let bytes = [&from_client(&codec(), &[login(), short])[..], b"\x50\xFF"].concat();
+    server.handle_input(now, &bytes);
+    server.handle_eof(now);
+    let decided = now + ServerConfig::default().packet_timeout;
+    assert!(server.poll_timeout().is_none_or(|at| at > decided));
+    server.handle_timeout(decided);
+    assert_eq!(server.ended(), None);
+    server.accept(decided).unwrap();
+    let seen = events(&mut server);
+    assert!(
+        matches!(seen[..], [ServerEvent::Login { .. }, ServerEvent::Message { .. }]),
+        "{seen:?}"
+    );
+    let offset = (bytes.len() - 2) as u64;
+    assert_eq!(server.ended(), Some(&End::Error(SessionError::UnexpectedEof { offset })));
     // With nothing held there is nothing to wait for.
     let (mut server, now) = guest(ServerConfig::default());
     says(&mut server, now, &[login()]);
@@ -3043,6 +3060,21 @@ fn step2_what_another_try_would_only_repeat_is_no_reason_to_connect_again() {
 }
 
 #[test]
+fn a_timeout_that_has_come_waits_until_the_events_are_taken() {
+    let config = ClientConfig::default().limits(Limits::default().max_events(1));
+    let (now, late) = (epoch(), epoch() + Duration::from_secs(61));
+    let mut client = Client::new(Arc::new(config), now);
+    client.login(now, "ada", b"hunter2").unwrap();
+    discard(&mut client);
+    // The result is behind an event that nobody takes.
+    client.handle_input(late, b"\x01\xFFguest-7\0\x03\xFF\x03\x03\x03\0");
+    client.handle_timeout(late);
+    assert_eq!(client.ended(), None);
+    discard(&mut client);
+    assert!(client.is_logged_in());
+}
+
+#[test]
 fn step4_what_fits_into_a_packet_is_no_long_message() {
     let is_short = |max_packet: u16, len: usize| {
         let codec = codec().max_packet(max_packet);
@@ -3070,6 +3102,13 @@ fn step4_what_fits_into_a_packet_is_no_long_message() {
     let (mut server, now) = member_of(ServerConfig::default().codec(codec));
     let too_long = server.deliver(now, uid(1), ROOM, "bobby", "", b"one");
     assert_eq!(too_long, Err(SendError::TooLong { len: 3, limit: 0 }));
+    // Nothing is as long as it can be where not even the names fit, and can't be said in parts.
+    for (max_packet, name) in [(34 + 3, "sevenxx"), (90, &*"n".repeat(64))] {
+        let codec = codec.max_packet(max_packet);
+        let (mut server, now) = member_of(ServerConfig::default().codec(codec));
+        assert_eq!(server.deliver(now, uid(1), ROOM, name, "", b""), Err(SendError::Empty));
+        assert_eq!(server.deliver(now, uid(1), ROOM, "bob", "", b""), Ok(()));
+    }
     // The largest part fills its packet.
     assert!(!is_delivered_short(34 + 4, "bobby", 3) && !is_delivered_short(34 + 4, "bob", 6));
 }

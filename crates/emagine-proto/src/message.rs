@@ -464,7 +464,7 @@ fn read<'a>(fields: &mut Known<'a>, text: &'a str) -> Result<(), DecodeError> {
 #[inline(always)]
 fn op(fields: &Known<'_>, sender: Role) -> Result<OpCode, DecodeError> {
     let value = required(fields, Key::Op)?;
-    let op = value.parse().ok().filter(|_| !value.starts_with('+')).map(OpCode);
+    let op = value.parse().ok().map(OpCode);
     let op = op.ok_or_else(|| invalid(fields, value, Key::Op, "an integer from 0 to 255"))?;
     let is_ready = matches!((op, sender), (OpCode::IDENTIFY, Role::Server));
     if !op.may_be_sent_by(sender) && !is_ready {

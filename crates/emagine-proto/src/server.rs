@@ -82,8 +82,8 @@ impl Server {
     /// Delivers something to the client, any value (step 3).
     ///
     /// # Errors
-    /// Nothing is sent: the client isn't let in, ended, too much waiting, or a value that can't be
-    /// expressed.
+    /// Nothing is sent: the client isn't let in, ended, too much waiting, too long (`max_message`), or a value that
+    /// can't be expressed.
     pub fn send_message<T: Serialize + ?Sized>(
         &mut self,
         now: Instant,

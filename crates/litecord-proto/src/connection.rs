@@ -476,8 +476,9 @@ macro_rules! delegate_session {
             /// (step 5).
             ///
             /// # Errors
-            /// Nothing is sent: not ready, ended, too many requests open, too much waiting, or
-            /// arguments that are no array or can't be expressed (L4).
+            /// Nothing is sent: not ready, ended, too many requests open, too much waiting, not for this side
+            /// ([`Directions`](crate::Directions)), too long (`max_message`), or arguments that are no array or can't
+            /// be expressed (L4).
             pub fn request<A: Serialize + ?Sized>(
                 &mut self,
                 now: Instant,
@@ -490,8 +491,8 @@ macro_rules! delegate_session {
             /// Answers a request of the peer, with any value.
             ///
             /// # Errors
-            /// Nothing is sent: not open, ended, too much waiting, or a value that can't be expressed. A
-            /// peer that asks and goes at once is no reason to leave your loop: take the other events.
+            /// Nothing is sent: not open, ended, too much waiting, not for this side, too long, or a value that
+            /// can't be expressed. A peer that asks and goes at once is no reason to leave your loop: take the other events.
             pub fn respond<R: Serialize + ?Sized>(
                 &mut self,
                 now: Instant,
@@ -504,7 +505,7 @@ macro_rules! delegate_session {
             /// Tells the peer something, with an array of arguments.
             ///
             /// # Errors
-            /// As [`request`](Self::request).
+            /// As [`request`](Self::request), but that nothing is open.
             pub fn dispatch<A: Serialize + ?Sized>(
                 &mut self,
                 now: Instant,

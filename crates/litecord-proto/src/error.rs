@@ -285,7 +285,7 @@ mod session {
         Send(#[from] SendError),
     }
 
-    /// Why a client was neither accepted nor rejected.
+    /// Why a client was neither accepted nor refused.
     #[derive(Debug, Clone, Copy, PartialEq, Eq, Error)]
     #[non_exhaustive]
     pub enum DecideError {

@@ -67,7 +67,7 @@ pub enum ClientEvent {
 #[derive(Debug, Clone, PartialEq, Eq)]
 #[non_exhaustive]
 pub enum ServerEvent {
-    /// The client says its password: `accept` or `reject` it. Only where none is configured
+    /// The client says its password: `accept` or `refuse` it. Only where none is configured
     /// (step 2).
     HelloAck {
         /// What it says.

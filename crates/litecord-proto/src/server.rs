@@ -24,7 +24,7 @@ const HEARTBEAT_ACK: &[u8] = br#"{"op":3}"#;
 ///
 /// Made when a WebSocket is accepted; how it is driven is told at [`Session`]. It says Hello, and
 /// compares the client's password with the configured one or hands it to the application, which
-/// [`accept`](Self::accept)s or [`reject`](Self::reject)s. It acknowledges heartbeats by itself,
+/// [`accept`](Self::accept)s or [`refuse`](Self::refuse)s. It acknowledges heartbeats by itself,
 /// and reports everything else as a [`ServerEvent`]. An example of both ends is at
 /// [`Client`](crate::Client).
 pub struct Server(Endpoint<ServerSide>);
@@ -70,7 +70,7 @@ impl Server {
     ///
     /// # Errors
     /// Nobody waits for it.
-    pub fn reject(&mut self, now: Instant) -> Result<(), DecideError> {
+    pub fn refuse(&mut self, now: Instant) -> Result<(), DecideError> {
         self.decided(now)?;
         let frame = CloseFrame::new(CloseCode::AUTHENTICATION_FAILED.0, "wrong password");
         self.0.close(now, frame);

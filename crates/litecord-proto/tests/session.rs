@@ -255,7 +255,7 @@ fn step2_the_application_decides_about_passwords_of_any_length() {
         assert_eq!(**password.expose(), "é".repeat(len));
         assert!(!server.is_authenticated());
         if len % 2 == 0 {
-            assert_eq!(server.reject(epoch()), Ok(()));
+            assert_eq!(server.refuse(epoch()), Ok(()));
             assert_eq!(server.ended(), Some(&End::Clean));
             assert_eq!(sent(&mut server), ["close 4001"]);
         } else {
@@ -273,7 +273,7 @@ fn step2_a_client_that_is_turned_away_is_told_by_4001() {
             if configured { Config::default().password("other") } else { Config::default() };
         let mut pair = connected(config);
         pair.run_for(SECOND);
-        assert_eq!(pair.server.session.reject(pair.now).is_ok(), !configured);
+        assert_eq!(pair.server.session.refuse(pair.now).is_ok(), !configured);
         pair.run_for(SECOND);
         let Some(End::Error(error)) = pair.client.session.ended() else { panic!() };
         let SessionError::Closed { code, .. } = error else { panic!("{error:?}") };
@@ -423,7 +423,7 @@ fn step2_a_close_or_a_lost_connection_while_undecided_is_the_end() {
     server.handle_input(epoch(), &Message::Close(None));
     assert_eq!(server.ended(), Some(&End::Clean));
     assert_eq!(server.accept(epoch()), Err(DecideError::NotWaiting));
-    assert_eq!(server.reject(epoch()), Err(DecideError::NotWaiting));
+    assert_eq!(server.refuse(epoch()), Err(DecideError::NotWaiting));
     assert_eq!((server.poll_event(), server.poll_transmit()), (None, None));
     let mut server = undecided(&Arc::new(Config::default()));
     server.handle_eof(epoch());
@@ -456,7 +456,7 @@ fn step2_what_is_wrong_with_what_is_held_shows_on_acceptance() {
     // One that is turned away is told nothing else.
     let mut server = undecided(&config);
     server.handle_input(epoch(), &text("{"));
-    server.reject(epoch()).unwrap();
+    server.refuse(epoch()).unwrap();
     assert_eq!(sent(&mut server), ["close 4001"]);
     assert_eq!(server.poll_event(), None);
 }
@@ -492,16 +492,16 @@ fn step2_undecided_in_time_closes_with_4001_and_no_hello_ack_with_4002() {
 fn step2_no_decision_without_a_hello_ack_or_twice() {
     let mut server = server_got(&Arc::new(Config::default()), false, &[]);
     assert_eq!(server.accept(epoch()), Err(DecideError::NotWaiting));
-    assert_eq!(server.reject(epoch()), Err(DecideError::NotWaiting));
+    assert_eq!(server.refuse(epoch()), Err(DecideError::NotWaiting));
     assert_eq!((server.poll_transmit(), server.ended()), (None, None));
     server.handle_input(epoch(), &hello_ack(PASSWORD));
     server.accept(epoch()).unwrap();
     assert_eq!(server.accept(epoch()), Err(DecideError::NotWaiting));
-    assert_eq!(server.reject(epoch()), Err(DecideError::NotWaiting));
+    assert_eq!(server.refuse(epoch()), Err(DecideError::NotWaiting));
     assert!(server.is_authenticated());
     let mut server = server_got(&Arc::new(config()), false, &[]);
     server.handle_input(epoch(), &hello_ack(PASSWORD));
-    assert_eq!(server.reject(epoch()), Err(DecideError::NotWaiting), "the secret has decided");
+    assert_eq!(server.refuse(epoch()), Err(DecideError::NotWaiting), "the secret has decided");
 }
 
 // --- 3: heartbeats of the client

@@ -14,8 +14,8 @@ use crate::codec::check_len;
 use crate::error::at;
 use crate::rate::Bucket;
 use crate::{
-    Batch, ClientConfig, ClientEvent, ClientMessage, CloseCode, Dialect, JoinError, SendError,
-    ServerMessage, SessionError, Value, ValueRef, Variables, Violation, ViolationKind,
+    Batch, ClientConfig, ClientEvent, ClientMessage, CloseCode, DecodeError, Dialect, JoinError,
+    SendError, ServerMessage, SessionError, Value, ValueRef, Variables, Violation, ViolationKind,
 };
 
 /// What a message that waits to be sent counts beside its bytes.
@@ -288,7 +288,8 @@ impl Client {
         let cost = text.len().saturating_add(TRANSMIT_OVERHEAD);
         let queued = Queued { text: text.into(), sets: sets.map(Box::from), cost };
         let bytes = self.out_bytes.saturating_sub(freed).saturating_add(cost);
-        if bytes > self.config.max_transmit_bytes && self.out_bytes > 0 {
+        // One has room however long it is.
+        if bytes > self.config.max_transmit_bytes && bytes > cost {
             return Err(SendError::QueueFull);
         }
         older.map(|at| self.out.remove(at));
@@ -334,6 +335,7 @@ impl Client {
             let line = rest.get(..len).unwrap_or_default();
             match Batch::decode(line, &self.config.codec).next() {
                 Some(Ok(message)) => self.handle_message(&message, line),
+                Some(Err(error)) if self.is_ignored(error) => self.ignore(line),
                 Some(Err(error)) => return self.fail(at(error, self.decoded).into()),
                 None => {}
             }
@@ -351,12 +353,12 @@ impl Client {
     /// How many sets at the start of the first message are the snapshot.
     fn look_for_snapshot(&self, input: &[u8]) -> Snapshot {
         let (mut names, mut others) = (BTreeSet::new(), 0);
-        for message in Batch::decode(input, &self.config.codec) {
-            match message {
-                Ok(
+        for line in input.split(|byte| *byte == b'\n') {
+            match Batch::decode(line, &self.config.codec).next() {
+                Some(Ok(
                     ServerMessage::Set { variable, value }
                     | ServerMessage::Create { variable, value },
-                ) => {
+                )) => {
                     if names.contains(&variable) {
                         break;
                     }
@@ -367,7 +369,8 @@ impl Client {
                     }
                 }
                 // What isn't followed is ignored (R2).
-                Ok(ServerMessage::Unknown { .. }) => {}
+                None | Some(Ok(ServerMessage::Unknown { .. })) => {}
+                Some(Err(error)) if self.is_ignored(error) => {}
                 _ => break,
             }
         }
@@ -398,9 +401,23 @@ impl Client {
                 .map(|_| ClientEvent::Deleted { variable: Box::from(&**variable) }),
             ServerMessage::Unknown { .. } => None,
         };
-        let event = event.unwrap_or_else(|| ClientEvent::Ignored {
-            raw: String::from_utf8_lossy(line.trim_ascii()).into(),
-        });
+        match event {
+            Some(event) => self.push_event(event),
+            None => self.ignore(line),
+        }
+    }
+
+    /// R3: such a value is ignored.
+    fn is_ignored(&self, error: DecodeError) -> bool {
+        self.config.codec.dialect == Dialect::Scratch && error.is_about_value()
+    }
+
+    fn ignore(&mut self, line: &[u8]) {
+        let raw = String::from_utf8_lossy(line.trim_ascii()).into();
+        self.push_event(ClientEvent::Ignored { raw });
+    }
+
+    fn push_event(&mut self, event: ClientEvent) {
         self.event_bytes = self.event_bytes.saturating_add(event.len());
         self.events.push_back(event);
     }

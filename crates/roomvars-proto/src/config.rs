@@ -308,7 +308,7 @@ mod session {
         /// Connections, those included that have ended and weren't taken leave of; default 51,200,
         /// which is as many as the rooms hold.
         pub max_connections: usize,
-        /// Clients of a room; default 100 (R5).
+        /// Clients of a room; default 100, at least 1 (R5).
         pub max_room_clients: usize,
         /// Rooms, empty ones included; default 512 (R5).
         pub max_rooms: usize,

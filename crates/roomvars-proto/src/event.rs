@@ -38,7 +38,7 @@ pub enum ClientEvent {
         variable: Box<str>,
     },
     /// Something that was ignored: a kind that the dialect doesn't know (R2), a variable that we don't
-    /// have, or more than our limits allow.
+    /// have, more than our limits allow, or in the Scratch dialect a value of the wrong type (R3).
     Ignored {
         /// The object as it came.
         raw: Box<str>,

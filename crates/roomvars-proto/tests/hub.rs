@@ -265,6 +265,16 @@ fn step2_usernames_are_unique_in_a_room() {
 }
 
 #[test]
+fn r5_a_room_always_has_a_place_for_one() {
+    let mut s = server(HubConfig::default().max_room_clients(0));
+    let ada = s.join(Documented, "ada");
+    let ben = handshake(Documented, "r", "ben", "");
+    s.refuses(Documented, &ben, 4003, ViolationKind::RoomFull);
+    s.hub.disconnect(s.now, ada);
+    s.join(Documented, "ben");
+}
+
+#[test]
 fn step2_what_is_wrong_is_told_in_order() {
     let config = HubConfig::default().max_rooms(1).max_room_clients(1);
     let mut s = server(config.limits(Limits::default().max_variables(2)));

@@ -584,6 +584,38 @@ fn a_full_queue_refuses_and_changes_nothing() {
     let mut client = client(config(Documented).max_transmit_bytes(0), now);
     client.set(now, "x", "1").unwrap();
     assert_eq!(client.set(now, "x", "2"), Err(SendError::QueueFull));
+    let mut client = self::client(config(Documented).max_transmit_bytes(0).merge_sets(true), now);
+    client.set(now, "x", "1").unwrap();
+    assert_eq!(client.set(now, "x", "200"), Ok(()));
+    assert_eq!(client.set(now, "y", "1"), Err(SendError::QueueFull));
+    assert_eq!(sent(&mut client), [text(set("x", "200"))]);
+}
+
+#[test]
+fn r3_in_the_scratch_dialect_a_value_of_the_wrong_type_is_ignored() {
+    let now = epoch();
+    let (good, bad) = (scratch_set("x", "1"), scratch_set("y", "true"));
+    let mut client = client(config(Scratch), now);
+    client.handle_input(now, &text([&*good, &bad, &scratch_set("z", "2")].join("\n")));
+    client.handle_input(now, &text(&*bad));
+    let number = |number: &str| Value::Number(number.into());
+    let ignored = ClientEvent::Ignored { raw: bad.into() };
+    let snapshot = |variable: &str, value, remaining| ClientEvent::Snapshot {
+        variable: variable.into(),
+        value: number(value),
+        remaining,
+    };
+    let expected = [snapshot("x", "1", 1), ignored.clone(), snapshot("z", "2", 0), ignored];
+    assert_eq!(events(&mut client), expected);
+    assert_eq!((client.ended(), client.get("y")), (None, None));
+    // Nothing else is, nor in other dialects.
+    client.handle_input(now, &text(r#"{"method":"set","name":true,"value":"1"}"#));
+    assert_eq!(client.poll_event(), None);
+    assert!(client.ended().is_some());
+    let mut client = self::client(config(Documented), now);
+    client.handle_input(now, &text(r#"{"kind":"set","variable":"x","value":true}"#));
+    assert_eq!(client.poll_event(), None);
+    assert!(client.ended().is_some());
 }
 
 #[test]

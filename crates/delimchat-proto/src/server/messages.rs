@@ -111,6 +111,9 @@ impl ServerSide {
             message: Base64::of(message),
         };
         if message.len() > PART || !c.send_if_it_fits(|codec, out| short.encode(codec, out))? {
+            if message.is_empty() {
+                return Err(SendError::Empty);
+            }
             let parts = cut(message, &c.codec(), c.limits());
             let parts = parts.ok_or_else(|| too_long(c, message.len()))?;
             return self.deliver_long(c, unique_id, room, parts);

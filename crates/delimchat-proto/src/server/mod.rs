@@ -221,13 +221,13 @@ impl Server {
 
     /// Delivers a message to the client, as a long one if it is longer than 3000 bytes or what `max_packet` lets be
     /// said in one packet: then without the names of who said it, which the protocol has no place for (steps 3 and 4).
-    /// Whether the client is in the room is for you to see, and the message may be empty. `unique_id` is yours, its
+    /// Whether the client is in the room is for you to see, and a short message may be empty. `unique_id` is yours, its
     /// first half different from that of any other on its way; one [`Received`](ServerEvent::Received) or
     /// [`Unacknowledged`](ServerEvent::Unacknowledged) will have it.
     ///
     /// # Errors
-    /// Nothing is sent: the client isn't logged in, ended, too much waiting, too long, the id is on its way already,
-    /// or a name can't be written.
+    /// Nothing is sent: the client isn't logged in, ended, too much waiting, too many long messages on their way, too
+    /// long, empty where it would be a long one, the id is on its way already, or a name can't be written.
     pub fn deliver(
         &mut self,
         now: Instant,
@@ -503,16 +503,18 @@ impl ServerSide {
     }
 
     fn enter(&mut self, c: &ServerConnection, room: RoomId) -> bool {
-        if self.is_in(room) {
+        if matches!(room, RoomId::GLOBAL | RoomId::ECHO) {
             return true;
         }
         let rooms = &mut self.member.get_or_insert_default().rooms;
         match rooms.binary_search(&room) {
-            Err(at) if rooms.len() < c.limits().max_rooms => rooms.insert(at, room),
-            Err(_) => return false,
-            Ok(_) => {}
+            Ok(_) => true,
+            Err(at) if rooms.len() < c.limits().max_rooms => {
+                rooms.insert(at, room);
+                true
+            }
+            Err(_) => false,
         }
-        true
     }
 
     /// Whether the client was in it.

@@ -52,7 +52,7 @@ impl<'a> Batch<'a> {
         batch
     }
 
-    /// Bytes of the message that are read: all of them, after an error.
+    /// Bytes of the message that are read: after an error all of them, or all before the first that isn't UTF-8.
     pub fn offset(&self) -> usize {
         self.text.len().saturating_sub(self.rest.len())
     }

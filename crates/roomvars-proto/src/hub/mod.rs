@@ -56,8 +56,8 @@ pub struct ConnectionInfo<'a> {
     pub room: Option<&'a str>,
     /// Its name there; `None` as `room` is.
     pub username: Option<&'a str>,
-    /// Bytes of text that wait for it, without line breaks. An upper estimate while it is to be told of names
-    /// that are gone, in place of too many renames.
+    /// Bytes of text that wait for it, without the line breaks between sets. An upper estimate while it is to be told
+    /// of names that are gone, in place of too many renames.
     pub pending_bytes: usize,
     /// Whether it has fallen so far behind that sets are merged for it (step 6).
     pub is_merging: bool,
@@ -889,7 +889,7 @@ impl<P: Policy> Hub<P> {
         variables: &BTreeMap<Cow<'_, str>, ValueRef<'_>>,
     ) -> Verdict {
         let Some(room) = self.rooms.get(number) else { return Ok(()) };
-        if room.members.len() >= self.config.max_room_clients {
+        if room.members.len() >= self.config.max_room_clients.max(1) {
             return Err(violation(ViolationKind::RoomFull));
         }
         if room.is_scratch {

@@ -145,7 +145,7 @@ impl Subject for LitecordServer {
         match event {
             // Let in, turned away, or left for later.
             ServerEvent::HelloAck { password } => match password.expose().len() % 3 {
-                0 => drop(server.reject(now)),
+                0 => drop(server.refuse(now)),
                 1 => drop(server.accept(now)),
                 _ => {}
             },
@@ -158,7 +158,7 @@ impl Subject for LitecordServer {
         match act!(server, now, choice) {
             Some(request) => request,
             None if choice == 239 => {
-                let _ = server.reject(now);
+                let _ = server.refuse(now);
                 None
             }
             None => {

@@ -89,7 +89,7 @@ struct Life {
     serial: u16,
     config: Arc<Config>,
     wrong_password: bool,
-    rejected: bool,
+    refused: bool,
     cut: bool,
 }
 
@@ -148,7 +148,7 @@ pub(super) fn run(settings: &Settings, mut input: Input<'_>) {
         serial: 0,
         config,
         wrong_password,
-        rejected: false,
+        refused: false,
         cut: false,
     };
     if settings.is(Settings::READY) {
@@ -206,7 +206,7 @@ impl Life {
             }
             4 | 5 => self.answer(role, argument),
             7 if argument % 8 == 7 => {
-                self.rejected |= self.pair.server.session.reject(now).is_ok();
+                self.refused |= self.pair.server.session.refuse(now).is_ok();
             }
             7 => drop(self.pair.server.session.accept(now)),
             9 if argument == 255 => on!(self, role, |s| s.close(now)),
@@ -298,7 +298,7 @@ impl Life {
                     !of_client && undecided && v.kind == ViolationKind::TooMuchHeld
                 }
                 SessionError::Closed { code, .. } => match peer_ended {
-                    Some(End::Clean) => peer.complained || (of_client && self.rejected),
+                    Some(End::Clean) => peer.complained || (of_client && self.refused),
                     Some(End::Error(_)) => of_client || code.0 != 4001,
                     None => false,
                 },
