@@ -359,7 +359,7 @@ const fn problem(kind: DecodeErrorKind) -> &'static str {
         K::WrongDirection(_) => "wrong_direction",
         K::WrongIdHalf(_) => "wrong_id_half",
         K::NotJson => "not_json",
-        K::NotAnObject | K::TooDeep | K::MissingKey(_) | K::NotAString(_) | K::DuplicateKey => {
+        K::NotAnObject | K::TooDeep | K::MissingKey(_) | K::NotAString(_) | K::DuplicateKey(_) => {
             "invalid_field"
         }
         // ReplyTooShort, PayloadNotEmpty, NotUtf8.

@@ -385,7 +385,7 @@ local function json_members(text, at, close, level, member)
 end
 
 -- Where the value ends that begins at `at`, its kind, and what a string says. `entry` is told of each key
--- and value of an object.
+-- and value of an object, and where they begin.
 local function json_value(text, at, level, entry)
   local first = text:sub(at, at)
   if first == '"' then
@@ -395,9 +395,10 @@ local function json_value(text, at, level, entry)
     local function member(start)
       local stop, key = json_string(text, start)
       stop = json_token(text, skip_space(text, stop), ":", "a colon")
-      local value_end, _, said = json_value(text, skip_space(text, stop), level + 1)
+      local value_start = skip_space(text, stop)
+      local value_end, _, said = json_value(text, value_start, level + 1)
       if entry then
-        entry(key, said, start)
+        entry(key, said, start, value_start)
       end
       return value_end
     end
@@ -419,31 +420,31 @@ end
 
 -- The login and username of an Identification. Offsets of what is wrong are those of the payload.
 local function identification(payload)
-  local entries, present = {}, {}
+  local entries, places = {}, {}
   local bad = not_utf8(payload)
   if bad then
     wrong("not_json", "UTF-8", bad)
   end
   local start = skip_space(payload, 1)
-  local stop, kind = json_value(payload, start, 1, function(key, said, at)
+  local stop, kind = json_value(payload, start, 1, function(key, said, at, value_at)
     if key == "login" or key == "username" then
-      if present[key] then
+      if places[key] then
         wrong("duplicate_key", key .. " once", at - 1)
       end
-      entries[key], present[key] = said, true
+      entries[key], places[key] = said, value_at - 1
     end
   end)
-  stop = skip_space(payload, stop)
-  if stop <= #payload then
-    wrong("not_json", "nothing behind the value", stop - 1)
+  local behind = skip_space(payload, stop)
+  if behind <= #payload then
+    wrong("not_json", "nothing behind the value", behind - 1)
   elseif kind ~= "object" then
     wrong("not_an_object", "an object", start - 1)
   end
   for _, key in ipairs({ "login", "username" }) do
-    if not present[key] then
-      wrong("missing_key", "a " .. key, 0)
+    if not places[key] then
+      wrong("missing_key", "a " .. key, stop - 2)
     elseif not entries[key] then
-      wrong("not_a_string", key .. " to be a text", 0)
+      wrong("not_a_string", key .. " to be a text", places[key])
     end
   end
   return entries

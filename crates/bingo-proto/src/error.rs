@@ -67,12 +67,12 @@ pub enum DecodeErrorKind {
     /// The Identification lacks this key.
     #[error("key {0:?} is missing")]
     MissingKey(&'static str),
-    /// The Identification has something else than a string under this key.
+    /// The Identification has something else than a string of whole characters under this key.
     #[error("key {0:?} is not a string")]
     NotAString(&'static str),
-    /// The Identification has `login` or `username` twice.
-    #[error("duplicate key")]
-    DuplicateKey,
+    /// The Identification has this key twice.
+    #[error("key {0:?} twice")]
+    DuplicateKey(&'static str),
 }
 
 impl DecodeErrorKind {

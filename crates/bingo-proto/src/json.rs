@@ -43,7 +43,7 @@ fn error(error: &serde_json::Error, payload: &[u8]) -> JsonError {
 }
 
 /// serde_json counts lines and columns, both from 1.
-pub(crate) fn offset_of(error: &serde_json::Error, json: &[u8]) -> usize {
+fn offset_of(error: &serde_json::Error, json: &[u8]) -> usize {
     let line_start = match error.line().checked_sub(2) {
         None => 0,
         Some(newlines) => json

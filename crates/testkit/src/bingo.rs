@@ -280,7 +280,7 @@ fn show(error: DecodeError) -> Error {
         DecodeErrorKind::TooDeep => "too_deep",
         DecodeErrorKind::MissingKey(_) => "missing_key",
         DecodeErrorKind::NotAString(_) => "not_a_string",
-        DecodeErrorKind::DuplicateKey => "duplicate_key",
+        DecodeErrorKind::DuplicateKey(_) => "duplicate_key",
         _ => "something new",
     };
     Error { kind: kind.into(), offset: Some(error.offset), key: None }

@@ -117,20 +117,13 @@ def nothing(payload, at):
 
 def identification(payload, at):
     try:
-        payload.decode()
+        utf8(payload)
         said = message(payload, ("login", "username"))
-        for key in ("login", "username"):
-            if key not in said:
-                raise Wrong("missing_key", 0)
-        for key in ("login", "username"):
-            if said.entries[key].whole_string() is None:
-                raise Wrong("not_a_string", 0)
-    except UnicodeDecodeError:
-        raise Wrong("not_json", at) from None
+        return {key: said.text(key) for key in ("login", "username")}
     except Wrong as wrong:
-        # The offset is enough.
-        raise Wrong(wrong.error["kind"], at + wrong.error["offset"]) from None
-    return {"login": said.text("login"), "username": said.text("username")}
+        kind = wrong.error["kind"]
+        kind = {"not_utf8": "not_json", "invalid_value": "not_a_string"}.get(kind, kind)
+        raise Wrong(kind, at + wrong.error["offset"]) from None
 
 
 def decode(vector, pieces):

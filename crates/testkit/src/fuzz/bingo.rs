@@ -333,12 +333,8 @@ pub fn against_model(fuzz: &[u8]) {
         for sender in ROLES {
             let expected = model::message(frame, sender, &codec);
             let got = Message::decode(fast, sender, &codec);
-            if opcode == OpCode::Identification && expected.is_ok() {
-                // Beyond the header it is JSON, which isn't the model's business.
-                continue;
-            }
             let parts = got.as_ref().map(Message::parts).map_err(|error| *error);
-            let expected = expected.map(|m| (m.in_reply_to.map(MessageId), m.body.into()));
+            let expected = expected.map(|m| (m.in_reply_to.map(MessageId), m.body));
             assert_eq!(parts, expected, "{frame:?} of the {sender:?}");
         }
     }

@@ -1,5 +1,7 @@
 //! bingo's frames and messages as nom reads them: the whole input at once, every rule a line.
 
+use std::borrow::Cow;
+
 use bingo_proto::{
     ByteOrder, CodecConfig, DecodeError, DecodeErrorKind, ErrorReplyStyle, MessageId, OpCode, Role,
 };
@@ -8,6 +10,8 @@ use nom::error::{ErrorKind, ParseError};
 use nom::number::Endianness;
 use nom::number::complete::{u8, u16};
 use nom::{IResult, Parser};
+
+use super::json::{self, Object, WrongKind};
 
 /// A frame: its opcode, its id unless it is a Noop, its payload.
 #[derive(Debug, Clone, Copy, PartialEq, Eq)]
@@ -20,13 +24,13 @@ pub struct Frame<'a> {
     pub payload: &'a [u8],
 }
 
-/// A message, as far as it isn't JSON.
-#[derive(Debug, Clone, Copy, PartialEq, Eq)]
+/// A message.
+#[derive(Debug, Clone, PartialEq, Eq)]
 pub struct Message<'a> {
     /// The message that it answers.
     pub in_reply_to: Option<u16>,
-    /// The rest of its payload.
-    pub body: &'a [u8],
+    /// The rest of its payload, JSON as it is written when compact.
+    pub body: Cow<'a, [u8]>,
 }
 
 /// What is wrong, and before which rest of the input. That there is too little of it is the only
@@ -99,7 +103,14 @@ pub fn frames<'a>(
     (frames, Ok(()))
 }
 
-/// What `sender` says with a frame; of an Identification only the header is looked at.
+/// The same Identification in compact JSON.
+fn identification(payload: &[u8]) -> Result<String, json::Wrong> {
+    let object = Object::read(payload, usize::MAX, ["login", "username"])?;
+    let [login, username] = [object.string("login")?, object.string("username")?];
+    Ok(serde_json::json!({ "login": login, "username": username }).to_string())
+}
+
+/// What `sender` says with a frame.
 ///
 /// # Errors
 /// It may not say that, or it isn't well formed; the offset counts from the frame's first byte.
@@ -152,5 +163,23 @@ pub fn message<'a>(
     if let (true, Err(error)) = (must_be_text, std::str::from_utf8(body)) {
         return fail(at_body + error.valid_up_to(), DecodeErrorKind::NotUtf8);
     }
+    let body = match frame.opcode {
+        1 => match identification(body) {
+            Ok(json) => json.into_bytes().into(),
+            Err(wrong) => {
+                let kind = match wrong.kind {
+                    WrongKind::NotUtf8 | WrongKind::NotJson => DecodeErrorKind::NotJson,
+                    WrongKind::TooDeep => DecodeErrorKind::TooDeep,
+                    WrongKind::NotAnObject => DecodeErrorKind::NotAnObject,
+                    WrongKind::DuplicateKey(key) => DecodeErrorKind::DuplicateKey(key),
+                    WrongKind::MissingKey(key) => DecodeErrorKind::MissingKey(key),
+                    WrongKind::InvalidValue(key, _) => DecodeErrorKind::NotAString(key),
+                    WrongKind::TooLarge(..) => unreachable!("there is no limit"),
+                };
+                return fail(at_body + wrong.offset, kind);
+            }
+        },
+        _ => body.into(),
+    };
     Ok(Message { in_reply_to, body })
 }
