@@ -2842,7 +2842,7 @@ fn d6_numbers_of_messages_that_are_too_long_are_turned_round_as_well() {
 fn step1_what_is_held_is_handled_though_the_stream_has_ended() {
     let (mut server, now) = guest(ServerConfig::default());
     let short = short(1, RoomId::GLOBAL, b"one");
-    says(&mut server, now, &[login(), short.clone(), ClientPacketRef::LogOff]);
+    says(&mut server, now, &[login(), short, ClientPacketRef::LogOff]);
     server.handle_eof(now);
     assert_eq!(server.ended(), None);
     server.accept(now).unwrap();
