@@ -414,8 +414,13 @@ local function json_value(text, at, level, entry)
     return at + #word, "word"
   end
   local stop = text:match("^%-?0()", at) or json_token(text, at, "%-?[1-9]%d*", "a value")
-  stop = text:match("^%.%d+()", stop) or stop
-  return text:match("^[eE][+-]?%d+()", stop) or stop, "number"
+  if text:sub(stop, stop) == "." then
+    stop = json_token(text, stop + 1, "%d+", "a digit")
+  end
+  if text:match("^[eE]", stop) then
+    stop = json_token(text, text:match("^[+-]?()", stop + 1), "%d+", "a digit")
+  end
+  return stop, "number"
 end
 
 -- The login and username of an Identification. Offsets of what is wrong are those of the payload.

@@ -36,9 +36,10 @@ impl<'a> Identification<'a> {
     /// Reads it from JSON. Unknown keys are ignored; strings without escapes are borrowed.
     ///
     /// # Errors
-    /// The first thing that is wrong: not JSON (not UTF-8 among it), nested deeper than 128 levels, not an object, a
-    /// key twice; then a key missing, or not a string. The offset counts from the start of `json`: of what no JSON can
-    /// go on with, the bracket, the object, the key, the object's end, or the value.
+    /// Not UTF-8, and so not JSON; else the first thing that is wrong, from the front: not JSON, nested deeper than 128
+    /// levels, not an object, a key twice; else `login`, then `username` missing, or not a string of whole characters.
+    /// The offset counts from the start of `json`: of what no JSON can go on with, the bracket, the object, the key,
+    /// the object's end, or the value.
     pub fn from_json(json: &'a [u8]) -> Result<Self, DecodeError> {
         let text = from_utf8(json).map_err(|e| error(DecodeErrorKind::NotJson, e.valid_up_to()))?;
         let mut fields = Fields::<2>::new(text);

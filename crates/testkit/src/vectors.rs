@@ -65,8 +65,7 @@ pub struct Error {
     /// The key of an object that it is about.
     #[serde(default)]
     pub key: Option<String>,
-    /// Where, in bytes from the start; `None`: anywhere.
-    #[serde(default)]
+    /// Where, in bytes from the start.
     pub offset: Option<u64>,
 }
 

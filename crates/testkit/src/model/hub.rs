@@ -322,7 +322,7 @@ impl Hub {
         }
         let mut waiting = Vec::new();
         if self.rooms.contains_key(&id) {
-            if self.members(&id).count() >= self.config.max_room_clients {
+            if self.members(&id).count() >= self.config.max_room_clients.max(1) {
                 return Err(4003);
             }
             let same = |member: &Member| member.username.eq_ignore_ascii_case(username);
