@@ -14,8 +14,8 @@ use crate::codec::check_len;
 use crate::error::at;
 use crate::rate::Bucket;
 use crate::{
-    Batch, ClientConfig, ClientEvent, ClientMessage, CloseCode, DecodeError, Dialect, JoinError,
-    SendError, ServerMessage, SessionError, Value, ValueRef, Variables, Violation, ViolationKind,
+    Batch, ClientConfig, ClientEvent, ClientMessage, CloseCode, Dialect, JoinError, SendError,
+    ServerMessage, SessionError, Value, ValueRef, Variables, Violation, ViolationKind,
 };
 
 /// What a message that waits to be sent counts beside its bytes.
@@ -335,7 +335,9 @@ impl Client {
             let line = rest.get(..len).unwrap_or_default();
             match Batch::decode(line, &self.config.codec).next() {
                 Some(Ok(message)) => self.handle_message(&message, line),
-                Some(Err(error)) if self.is_ignored(error) => self.ignore(line),
+                Some(Err(error)) if error.is_ignored(self.config.codec.dialect) => {
+                    self.ignore(line);
+                }
                 Some(Err(error)) => return self.fail(at(error, self.decoded).into()),
                 None => {}
             }
@@ -370,7 +372,7 @@ impl Client {
                 }
                 // What isn't followed is ignored (R2).
                 None | Some(Ok(ServerMessage::Unknown { .. })) => {}
-                Some(Err(error)) if self.is_ignored(error) => {}
+                Some(Err(error)) if error.is_ignored(self.config.codec.dialect) => {}
                 _ => break,
             }
         }
@@ -405,11 +407,6 @@ impl Client {
             Some(event) => self.push_event(event),
             None => self.ignore(line),
         }
-    }
-
-    /// R3: such a value is ignored.
-    fn is_ignored(&self, error: DecodeError) -> bool {
-        self.config.codec.dialect == Dialect::Scratch && error.is_about_value()
     }
 
     fn ignore(&mut self, line: &[u8]) {

@@ -18,10 +18,11 @@ pub(crate) fn at(error: DecodeError, offset: usize) -> DecodeError {
 }
 
 impl DecodeError {
-    /// Whether it is about the value that is to be set, and nothing else is wrong before it.
+    /// R3: whether it is about a value that the dialect ignores, and nothing else is wrong before it.
     #[cfg(feature = "std")]
-    pub(crate) fn is_about_value(self) -> bool {
-        matches!(self.kind, DecodeErrorKind::InvalidValue { key: "value", .. })
+    pub(crate) fn is_ignored(self, dialect: crate::Dialect) -> bool {
+        dialect == crate::Dialect::Scratch
+            && matches!(self.kind, DecodeErrorKind::InvalidValue { key: "value", .. })
     }
 }
 

@@ -728,10 +728,7 @@ impl<P: Policy> Hub<P> {
             .max_client_message(self.config.max_client_message);
         let message = match ClientMessage::decode(text, &codec) {
             Ok(message) => message,
-            // R3: such a value is ignored.
-            Err(error) if !is_waiting && dialect == Dialect::Scratch && error.is_about_value() => {
-                return Ok(None);
-            }
+            Err(error) if !is_waiting && error.is_ignored(dialect) => return Ok(None),
             Err(error) => return Err(ConnectionError::Violation(Violation::from(error))),
         };
         match message {
